@@ -1,0 +1,286 @@
+//! Where decisions are kept: a JetStream stream when the server has one, else log lines.
+//!
+//! One message holds one record, or many abstentions of a cycle together; its subject is
+//! `decisions.<service>.<mode>.<device>` (`_` instead of the device for a batch). Writing never fails an action: when
+//! the stream cannot be reached the record goes to the log, with everything that the stream would have kept.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use async_nats::jetstream::{
+    self, consumer,
+    stream::{Config, DiscardPolicy, StorageType},
+};
+use bytes::Bytes;
+use futures::StreamExt;
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::record::Record;
+
+/// The stream's name.
+pub const STREAM: &str = "DECISIONS";
+/// How long records are kept.
+const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Upper bound of the stream on disk, in bytes; the oldest records go first.
+const MAX_BYTES: i64 = 1 << 30;
+/// How long one write may hold an action up.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// After a failed write the log is used for so long before the stream is tried again.
+const PAUSE: Duration = Duration::from_secs(30);
+/// A batch of abstentions is cut into messages of about so many bytes.
+const BATCH: usize = 256 * 1024;
+/// Upper bound of records which the in-memory ledger keeps.
+const MEMORY: usize = 100_000;
+
+/// Keeps records. Cheap to clone.
+#[derive(Clone)]
+pub struct Ledger(Arc<Store>);
+
+enum Store {
+    Stream { jetstream: jetstream::Context, ready: tokio::sync::Mutex<Readiness> },
+    Log,
+    Memory(Mutex<VecDeque<Record>>),
+}
+
+#[derive(Clone, Copy)]
+enum Readiness {
+    NotAsked,
+    Ready,
+    NotBefore(Instant),
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match &*self.0 {
+            Store::Stream { .. } => "Ledger(stream)",
+            Store::Log => "Ledger(log)",
+            Store::Memory(_) => "Ledger(memory)",
+        })
+    }
+}
+
+impl Ledger {
+    /// A ledger in the stream `DECISIONS`, which is created with the first record. While there is no JetStream the
+    /// records go to the log.
+    pub fn stream(client: async_nats::Client) -> Self {
+        let mut jetstream = jetstream::new(client);
+        jetstream.set_timeout(PATIENCE);
+        Self(Arc::new(Store::Stream { jetstream, ready: tokio::sync::Mutex::new(Readiness::NotAsked) }))
+    }
+
+    /// A ledger of log lines only.
+    pub fn log() -> Self {
+        Self(Arc::new(Store::Log))
+    }
+
+    /// A ledger for tests and demonstrations: keeps the last 100,000 records, see [`Self::kept`].
+    pub fn memory() -> Self {
+        Self(Arc::new(Store::Memory(Mutex::default())))
+    }
+
+    /// What a [`Self::memory`] ledger holds, oldest first; empty for the others.
+    pub fn kept(&self) -> Vec<Record> {
+        match &*self.0 {
+            Store::Memory(records) => records.lock().iter().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Writes one record and waits until it is stored (at most 2 s).
+    pub async fn write(&self, record: Record) {
+        let device = token(&record.device);
+        self.put(vec![record], &device).await;
+    }
+
+    /// Writes records which belong together, in as few messages as their size allows.
+    pub async fn write_many(&self, records: Vec<Record>) {
+        if !records.is_empty() {
+            self.put(records, "_").await;
+        }
+    }
+
+    async fn put(&self, records: Vec<Record>, device: &str) {
+        match &*self.0 {
+            Store::Memory(kept) => {
+                let mut kept = kept.lock();
+                kept.extend(records);
+                while kept.len() > MEMORY {
+                    kept.pop_front();
+                }
+            }
+            Store::Log => log(&records),
+            Store::Stream { jetstream, ready } => {
+                if !ensure(jetstream, ready).await || !publish(jetstream, &records, device).await {
+                    *ready.lock().await = Readiness::NotBefore(Instant::now() + PAUSE);
+                    log(&records);
+                }
+            }
+        }
+    }
+
+    /// The records of a device, or of all, in the order in which they were written. Only the stream and the memory can
+    /// be read; the log gives none.
+    ///
+    /// # Errors
+    /// When the stream exists and cannot be read.
+    pub async fn read(&self, device: Option<&str>) -> Result<Vec<Record>, ReadError> {
+        let mut records = match &*self.0 {
+            Store::Memory(_) => self.kept(),
+            Store::Log => Vec::new(),
+            Store::Stream { jetstream, .. } => read_stream(jetstream).await?,
+        };
+        if let Some(device) = device {
+            records.retain(|record| record.device == device);
+        }
+        Ok(records)
+    }
+}
+
+/// The ledger's stream could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the stream {STREAM} cannot be read: {0}")]
+pub struct ReadError(String);
+
+/// Creates the stream once; whether it may be written now.
+async fn ensure(jetstream: &jetstream::Context, ready: &tokio::sync::Mutex<Readiness>) -> bool {
+    let mut ready = ready.lock().await;
+    match *ready {
+        Readiness::Ready => return true,
+        Readiness::NotBefore(at) if Instant::now() < at => return false,
+        Readiness::NotAsked | Readiness::NotBefore(_) => {}
+    }
+    let config = Config {
+        name: STREAM.to_owned(),
+        subjects: vec!["decisions.>".to_owned()],
+        max_age: KEEP,
+        max_bytes: MAX_BYTES,
+        discard: DiscardPolicy::Old,
+        storage: StorageType::File,
+        ..Config::default()
+    };
+    let created = timeout(PATIENCE, jetstream.get_or_create_stream(config)).await;
+    let ok = matches!(created, Ok(Ok(_)));
+    if ok {
+        *ready = Readiness::Ready;
+    } else {
+        let reason = match created {
+            Ok(Err(error)) => error.to_string(),
+            _ => "no answer".to_owned(),
+        };
+        tracing::warn!(reason, "no JetStream for the decisions' ledger: they go to the log");
+    }
+    ok
+}
+
+async fn publish(jetstream: &jetstream::Context, records: &[Record], device: &str) -> bool {
+    let Some(first) = records.first() else { return true };
+    let subject = format!("decisions.{}.{}.{device}", token(&first.service), first.mode);
+    let mut acks = Vec::new();
+    for payload in batches(records) {
+        match timeout(PATIENCE, jetstream.publish(subject.clone(), payload)).await {
+            Ok(Ok(ack)) => acks.push(ack),
+            _ => return false,
+        }
+    }
+    for ack in acks {
+        if !matches!(timeout(PATIENCE, ack).await, Ok(Ok(_))) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Records as JSON lines, in messages of about [`BATCH`] bytes.
+fn batches(records: &[Record]) -> Vec<Bytes> {
+    let mut messages = Vec::new();
+    let mut lines = Vec::new();
+    for record in records {
+        // A record holds only text, numbers and JSON values: writing it can not fail.
+        if serde_json::to_writer(&mut lines, record).is_ok() {
+            lines.push(b'\n');
+        }
+        if lines.len() >= BATCH {
+            messages.push(Bytes::from(std::mem::take(&mut lines)));
+        }
+    }
+    if !lines.is_empty() {
+        messages.push(Bytes::from(lines));
+    }
+    messages
+}
+
+async fn read_stream(jetstream: &jetstream::Context) -> Result<Vec<Record>, ReadError> {
+    let failed = |error: &dyn std::fmt::Display| ReadError(error.to_string());
+    let mut stream = match jetstream.get_stream(STREAM).await {
+        Ok(stream) => stream,
+        Err(error) => return Err(failed(&error)),
+    };
+    let mut left = stream.info().await.map_err(|error| failed(&error))?.state.messages;
+    let config = consumer::pull::OrderedConfig::default();
+    let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
+    let mut messages = consumer.messages().await.map_err(|error| failed(&error))?;
+    let mut records = Vec::new();
+    while left > 0 {
+        let next = timeout(PATIENCE, messages.next()).await.map_err(|_| failed(&"no answer"))?;
+        let Some(message) = next else { break };
+        let message = message.map_err(|error| failed(&error))?;
+        left = message.info().map_err(|error| failed(&error))?.pending;
+        let lines = serde_json::Deserializer::from_slice(&message.payload).into_iter::<Record>();
+        records.extend(lines.filter_map(Result::ok));
+    }
+    Ok(records)
+}
+
+fn log(records: &[Record]) {
+    for record in records {
+        let json = serde_json::to_string(record).unwrap_or_default();
+        tracing::info!(target: "decisions", device = record.device, rule = record.rule, record = json, "decision");
+    }
+}
+
+/// A text as one token of a NATS subject.
+fn token(text: &str) -> String {
+    let clean: String =
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' }).collect();
+    if clean.is_empty() { "-".to_owned() } else { clean }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Mode, Step};
+    use proptest::prelude::*;
+
+    fn record(device: &str) -> Record {
+        Record {
+            at: chrono::DateTime::UNIX_EPOCH,
+            service: "monitor".into(),
+            mode: Mode::Live,
+            device: device.into(),
+            rule: "healthy".into(),
+            step: Step::Abstained { reason: "healthy".into(), facts: serde_json::Value::Null },
+        }
+    }
+
+    #[test]
+    fn a_large_batch_is_cut_without_losing_a_record() {
+        let records: Vec<Record> = (0..5_000).map(|n| record(&format!("VC{n}"))).collect();
+        let messages = batches(&records);
+        assert!(messages.len() > 1);
+        let back: Vec<Record> = messages
+            .iter()
+            .flat_map(|message| serde_json::Deserializer::from_slice(message).into_iter::<Record>())
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(back, records);
+    }
+
+    proptest! {
+        #[test]
+        fn any_serial_makes_one_subject_token(serial in ".*") {
+            let token = token(&serial);
+            prop_assert!(!token.is_empty());
+            prop_assert!(!token.contains(['.', '*', '>', ' ']));
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! How monitors act.
+//!
+//! Rules are pure: they turn facts into a list of decisions. This crate is the one place that carries a decision out
+//! (architecture, rule 2):
+//!
+//! - [`Executor`] writes the intent before and the outcome after each action. When an action's outcome is unknown (a
+//!   timeout: it may have been executed) it *looks* in the third party before it repeats. In shadow mode
+//!   (`DECISION_MODE=shadow`) it records what it would have done and touches nothing.
+//! - [`Decision`] is what a rule decided for one device: an action, or "nothing, because ...".
+//! - [`Ledger`] keeps facts, rule, intent and outcome in a JetStream stream when the server has one, else in log lines.
+
+mod decision;
+mod executor;
+mod ledger;
+mod record;
+
+pub use decision::{Action, Decision, Verdict};
+pub use executor::{Carried, Executor, Failure, Look};
+pub use ledger::{Ledger, ReadError, STREAM};
+pub use record::{Mode, Outcome, ParseModeError, Record, Step};
