@@ -1,0 +1,223 @@
+//! One execution for each write, however often it is delivered (spec `00-messaging`, "Duplicate delivery of writes").
+//!
+//! The key `<service>:dedupe:<subject>:<request_id>` in Redis covers the replicas: `P` while a write is being executed,
+//! `D<status> <body>` with its reply afterwards. Within the process a repetition joins the one in flight.
+//! A `P` whose process died stays until it expires: the outcome is unknown, so a repetition is answered 500 and never
+//! executed again. A store that fails is logged and the write executed: availability first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::Reply;
+use crate::quiet::Quiet;
+use crate::redis_link::{RedisLink, StoreError};
+
+const PENDING: &str = "P";
+/// Longer ids are those of no peer; they are not remembered.
+const LONGEST_ID: usize = 1_024;
+/// The first pause between two looks at a write that another replica is executing, and the longest.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+
+type InFlight = Arc<Mutex<HashMap<String, watch::Receiver<Option<Reply>>>>>;
+
+pub(crate) struct Dedupe {
+    service: String,
+    store: Arc<Store>,
+    in_flight: InFlight,
+}
+
+struct Store {
+    redis: Arc<RedisLink>,
+    keep: Duration,
+    within: Duration,
+    failures: Quiet,
+}
+
+/// What to do with a write.
+pub(crate) enum Entry {
+    /// Execute it and tell the lease.
+    First(Lease),
+    /// It was executed before; answer this.
+    Repeated(Reply),
+}
+
+impl Dedupe {
+    pub(crate) fn new(service: &str, redis: Arc<RedisLink>, keep: Duration, within: Duration) -> Self {
+        let store = Arc::new(Store { redis, keep, within, failures: Quiet::default() });
+        Self { service: service.to_owned(), store, in_flight: InFlight::default() }
+    }
+
+    /// The key of a write; `None` when its id is of no use.
+    pub(crate) fn key(&self, subject: &str, id: &str) -> Option<String> {
+        (!id.is_empty() && id.len() <= LONGEST_ID).then(|| format!("{}:dedupe:{subject}:{id}", self.service))
+    }
+
+    /// Decides whether a delivery is the first. Waits while another one is being executed, so callers bound it.
+    pub(crate) async fn enter(&self, key: &str) -> Entry {
+        loop {
+            let joined = {
+                let mut in_flight = self.in_flight.lock();
+                if let Some(other) = in_flight.get(key) {
+                    Err(other.clone())
+                } else {
+                    let (result, watched) = watch::channel(None);
+                    in_flight.insert(key.to_owned(), watched);
+                    let in_flight = Arc::clone(&self.in_flight);
+                    let local = Local { key: key.to_owned(), result, in_flight };
+                    Ok(Lease { local, store: Arc::clone(&self.store) })
+                }
+            };
+            match joined {
+                Ok(lease) => return self.enter_store(lease).await,
+                Err(mut other) => {
+                    if let Ok(reply) = other.wait_for(Option::is_some).await
+                        && let Some(reply) = reply.clone()
+                    {
+                        return Entry::Repeated(reply);
+                    }
+                    // The other one ended without a result: it only waited for another replica, as we do now.
+                }
+            }
+        }
+    }
+
+    async fn enter_store(&self, lease: Lease) -> Entry {
+        let (mut pause, longest) = LOOK_AGAIN;
+        loop {
+            match self.store.claim(&lease.local.key).await {
+                Ok(None) => return Entry::First(lease),
+                Ok(Some(Known::Done(reply))) => {
+                    lease.local.result.send_replace(Some(reply.clone()));
+                    return Entry::Repeated(reply);
+                }
+                Ok(Some(Known::Pending)) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(longest);
+                }
+                Err(error) => {
+                    if let Some(count) = self.store.failures.count() {
+                        tracing::error!(%error, count, "dedupe store fails, executing writes without it");
+                    }
+                    return Entry::First(lease);
+                }
+            }
+        }
+    }
+}
+
+/// The duty to say how a write ended. Dropped without, repetitions are not executed until the marker expires.
+pub(crate) struct Lease {
+    local: Local,
+    store: Arc<Store>,
+}
+
+/// The entry for repetitions in this process; removed when dropped.
+struct Local {
+    key: String,
+    result: watch::Sender<Option<Reply>>,
+    in_flight: InFlight,
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.in_flight.lock().remove(&self.key);
+    }
+}
+
+impl Lease {
+    /// Keeps the reply for repetitions, or forgets the write when nothing was executed.
+    pub(crate) async fn finish(self, reply: Reply) {
+        let Self { local, store } = self;
+        let stored = if reply.was_executed() {
+            store.keep(&local.key, &reply).await
+        } else {
+            store.forget(&local.key).await
+        };
+        // In this order: a repetition finds the reply here until it finds it there.
+        local.result.send_replace(Some(reply));
+        if let Err(error) = stored
+            && let Some(count) = store.failures.count()
+        {
+            tracing::error!(%error, count, "dedupe store fails, a reply to a write is not kept");
+        }
+    }
+}
+
+enum Known {
+    Pending,
+    Done(Reply),
+}
+
+impl Store {
+    /// Marks a write as being executed; what is known about it when somebody was first.
+    async fn claim(&self, key: &str) -> Result<Option<Known>, StoreError> {
+        let until = Instant::now() + self.within;
+        loop {
+            let mut set = redis::cmd("SET");
+            set.arg(key).arg(PENDING).arg("NX").arg("PX").arg(self.keep_millis());
+            let set: Option<String> = self.redis.run(&set, until).await?;
+            if set.is_some() {
+                return Ok(None);
+            }
+            let value: Option<String> = self.redis.run(redis::cmd("GET").arg(key), until).await?;
+            if let Some(value) = value {
+                return Ok(Some(decode(&value)));
+            }
+            // Forgotten between the two commands: try to be the first again.
+        }
+    }
+
+    async fn keep(&self, key: &str, reply: &Reply) -> Result<(), StoreError> {
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(encode(reply)).arg("PX").arg(self.keep_millis());
+        self.redis.run(&set, Instant::now() + self.within).await
+    }
+
+    async fn forget(&self, key: &str) -> Result<(), StoreError> {
+        self.redis.run(redis::cmd("DEL").arg(key), Instant::now() + self.within).await
+    }
+
+    fn keep_millis(&self) -> u64 {
+        u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+fn encode(reply: &Reply) -> String {
+    format!("D{} {}", reply.code(), reply.body().map_or("null", RawValue::get))
+}
+
+fn decode(value: &str) -> Known {
+    let done = || {
+        let (status, body) = value.strip_prefix('D')?.split_once(' ')?;
+        let body = RawValue::from_string(body.to_owned()).ok()?;
+        Some(Reply::raw(status.parse().ok()?, body))
+    };
+    done().map_or(Known::Pending, Known::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_reply_is_read_back_as_it_was() {
+        for reply in [Reply::ok(&vec![1, 2]), Reply::status(204), Reply::text(409, "a b \"c\"")] {
+            let Known::Done(read) = decode(&encode(&reply)) else { panic!("not done") };
+            assert_eq!(read.code(), reply.code());
+            assert_eq!(read.body().map(RawValue::get), Some(reply.body().map_or("null", RawValue::get)));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_counts_as_being_executed() {
+        for value in ["P", "", "D", "D200", "Dx {}", "D200 {"] {
+            assert!(matches!(decode(value), Known::Pending), "{value}");
+        }
+    }
+}

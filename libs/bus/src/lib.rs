@@ -1,0 +1,242 @@
+//! Request and reply over NATS, as the whole fleet speaks it (spec `00-messaging`).
+//!
+//! A [`Bus`] is a process's one connection. Requesters call [`Bus::request`] with the type of a subject, repliers hand
+//! [`Bus::serve`] a handler; what lies between is here, one file for each concern:
+//!
+//! - `envelope`: what is on the wire; `offload`: large payloads through Redis; `message`: what handlers see.
+//! - `requester` over `inbox`: one deadline, when a request may be sent again, typed failures.
+//! - `replier`, `handling`: bounded and fair concurrency, exactly one reply for each request; `dedupe`: one execution for
+//!   each write.
+//! - `connection`, `drain`: reconnecting, moving to another server, stopping without losing a request.
+//! - `discovery`, `metrics`, `trace`: being seen.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use bus::{Bus, BusOptions};
+//!
+//! let metrics = prometheus::Registry::new();
+//! let bus = Bus::connect(BusOptions::new("my-service", "nats://localhost:4222", "localhost", 6379), &metrics).await?;
+//! let envelope = serde_json::json!({"request_id": "1", "body": {"ticket_id": 7}});
+//! let answer = bus.exchange_raw("bruin.ticket.details.request", envelope, std::time::Duration::from_secs(15)).await?;
+//! println!("{:?} {}", answer.status, answer.body);
+//! # Ok(())
+//! # }
+//! ```
+
+mod connection;
+mod core;
+mod dedupe;
+mod discovery;
+mod drain;
+mod envelope;
+mod error;
+mod handling;
+mod inbox;
+mod message;
+mod metrics;
+mod offload;
+mod options;
+mod quiet;
+mod redis_link;
+mod replier;
+mod requester;
+mod stats;
+mod trace;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::Rpc;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+pub use error::{ConnectError, RequestError, ServeError};
+pub use message::{Answer, Call, Reply, RequestId};
+pub use options::{BusOptions, Limits, NatsOptions, RedisOptions};
+pub use redis_link::{RedisLink, StoreError};
+pub use stats::EndpointStats;
+
+use crate::core::Core;
+
+/// How the connection to NATS stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Not yet connected for the first time.
+    Connecting,
+    /// Connected.
+    Connected,
+    /// Lost; being re-established.
+    Disconnected,
+    /// Drained and closed, for good.
+    Closed,
+}
+
+/// A process's connection to the fleet. Cheap to clone; when the last clone is dropped, its tasks end without draining.
+#[derive(Clone)]
+pub struct Bus {
+    core: Arc<Core>,
+    _ends: Arc<DropGuard>,
+}
+
+impl std::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bus")
+            .field("service", &self.core.service)
+            .field("connected", &self.connected())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Bus {
+    /// Connects. Redis must answer `PING`; NATS is retried in the background for ever, see [`Self::state`].
+    ///
+    /// # Errors
+    /// When Redis does not answer or an option is of no use. The message says which and what to do.
+    pub async fn connect(options: BusOptions, metrics: &prometheus::Registry) -> Result<Bus, ConnectError> {
+        let BusOptions { service, nats, redis, limits } = options;
+        let metrics = Arc::new(metrics::Metrics::register(metrics)?);
+        // Large payloads have a connection of their own, so that they delay nothing small.
+        let (payloads, markers) = (Arc::new(RedisLink::open(&redis)?), Arc::new(RedisLink::open(&redis)?));
+        payloads.ping().await.map_err(|error| ConnectError::Redis {
+            address: format!("{}:{}", redis.host, redis.port),
+            reason: error.to_string(),
+        })?;
+        let (link, events) = connection::Link::open(&service, &nats, Arc::clone(&metrics)).await?;
+        let (inbox, replies) = inbox::Inbox::open(&link.client)
+            .await
+            .map_err(|error| ConnectError::Option { option: "NATS_SERVER1", reason: error.to_string() })?;
+        let stop = CancellationToken::new();
+        let core = Arc::new(Core {
+            store: offload::PayloadStore::new(payloads, &limits, Arc::clone(&metrics)),
+            dedupe: dedupe::Dedupe::new(&service, markers, limits.dedupe_for, limits.dedupe_within),
+            places: replier::Places::new(limits.in_flight, limits.in_flight_per_subject),
+            discovery: discovery::Identity::new(&service, offload::new_id()),
+            served: Mutex::new(Some(Vec::new())),
+            work: TaskTracker::new(),
+            abort: CancellationToken::new(),
+            stop: stop.clone(),
+            service,
+            limits,
+            link,
+            inbox,
+            metrics,
+        });
+        let reading = Arc::clone(&core);
+        tokio::spawn(async move {
+            let read = reading.inbox.read(replies);
+            reading.stop.run_until_cancelled(read).await;
+        });
+        let watching = Arc::clone(&core);
+        let watch = async move {
+            let leave = || {
+                let core = Arc::clone(&watching);
+                tokio::spawn(async move { core.move_elsewhere().await }.in_current_span());
+            };
+            let watch = watching.link.supervise(events, &watching.metrics, leave);
+            watching.stop.run_until_cancelled(watch).await;
+        };
+        // Records of the connection name the service whose bus it is.
+        tokio::spawn(watch.in_current_span());
+        Ok(Bus { core, _ends: Arc::new(stop.drop_guard()) })
+    }
+
+    /// Asks, waits up to [`Rpc::TIMEOUT`], and returns the body of a success.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] when the status is not 2xx, another one when messaging failed.
+    pub async fn request<R: Rpc>(&self, request: &R::Request) -> Result<R::Reply, RequestError> {
+        self.request_within::<R>(request, R::TIMEOUT).await
+    }
+
+    /// Like [`Self::request`] with a time limit of its own. It covers everything: waiting for the connection, storing a
+    /// large payload, the reply and its recovery.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn request_within<R: Rpc>(
+        &self,
+        request: &R::Request,
+        within: Duration,
+    ) -> Result<R::Reply, RequestError> {
+        self.core.request::<R>(request, within).await
+    }
+
+    /// Asks and returns the reply whatever its status.
+    ///
+    /// # Errors
+    /// When messaging failed.
+    pub async fn exchange<R: Rpc>(
+        &self,
+        request: &R::Request,
+        within: Duration,
+    ) -> Result<Answer, RequestError> {
+        self.core.exchange::<R>(request, within).await
+    }
+
+    /// For tools: any subject, any envelope. Treated as a write, i.e. never sent again once it was delivered.
+    ///
+    /// # Errors
+    /// When messaging failed.
+    pub async fn exchange_raw(
+        &self,
+        subject: &str,
+        envelope: Value,
+        within: Duration,
+    ) -> Result<Answer, RequestError> {
+        self.core.exchange_raw(subject, envelope, within).await
+    }
+
+    /// Answers a subject in its queue group. Resolves when the server has confirmed the subscription; before the first
+    /// connection it waits for that.
+    ///
+    /// The handler of a read is dropped when its reply is due ([`Call::deadline`]); that of a write goes on, and its
+    /// reply is kept for the repetitions an old requester sends.
+    ///
+    /// # Errors
+    /// When the subject is served already, the subscription is refused, or the bus is closing.
+    pub async fn serve<R, H, F>(&self, handler: H) -> Result<(), ServeError>
+    where
+        R: Rpc,
+        H: Fn(Call<R::Request>) -> F + Send + Sync + 'static,
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        self.core.announce().await;
+        self.core.serve::<R, H, F>(handler).await
+    }
+
+    /// Stops taking work, finishes what is in flight, flushes the replies, closes: at most `within`. What does not end
+    /// in time is answered 503 (a write 500, its outcome being unknown).
+    pub async fn drain(&self, within: Duration) {
+        self.core.drain(within).await;
+    }
+
+    /// Whether there is a connection to NATS now.
+    pub fn connected(&self) -> bool {
+        *self.core.link.state().borrow() == State::Connected
+    }
+
+    /// The state of the connection, to watch.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.core.link.state()
+    }
+
+    /// The NATS client, for JetStream. Requests go through [`Self::request`]: the client's own are never forgotten.
+    pub fn client(&self) -> async_nats::Client {
+        self.core.link.client.clone()
+    }
+
+    /// The figures of each served subject, as `$SRV.STATS` shows them.
+    pub fn service_stats(&self) -> Vec<EndpointStats> {
+        self.core.endpoint_stats()
+    }
+
+    /// How many requests of this process wait for a reply.
+    pub fn requests_waiting(&self) -> usize {
+        self.core.inbox.waiting()
+    }
+}

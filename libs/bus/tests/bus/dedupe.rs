@@ -1,0 +1,168 @@
+//! A write is executed once, however often it is delivered.
+
+use std::time::Duration;
+
+use bus::{Bus, Reply};
+use serde_json::json;
+
+use crate::support::*;
+
+const REQUEST: &str = r#"{"request_id":"r9","body":{}}"#;
+const KEY: &str = "test-bridge:dedupe:test.write:r9";
+
+/// Serves [`Write`]: counts executions and answers the count, after a pause.
+async fn counting(bus: &Bus, pause: Duration) -> Counter {
+    let executed = Counter::default();
+    let count = executed.clone();
+    bus.serve::<Write, _, _>(move |_| {
+        let n = count.add();
+        async move {
+            tokio::time::sleep(pause).await;
+            Reply::json(201, &n)
+        }
+    })
+    .await
+    .unwrap();
+    executed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_gets_the_reply_of_the_first_delivery() {
+    let world = World::start().await;
+    let (bus, metrics) = connected(world.options()).await;
+    let peer = world.peer().await;
+    let executed = counting(&bus, Duration::ZERO).await;
+    for _ in 0..3 {
+        let reply = peer.ask("test.write", REQUEST).await;
+        assert_eq!(reply, r#"{"request_id":"r9","body":1,"status":201}"#);
+    }
+    assert_eq!(executed.get(), 1);
+    let ttl = world.ttl(KEY).await;
+    assert!((590..=600).contains(&ttl), "{ttl}");
+    assert!(text(&metrics).contains(r#"bus_dedupe_hits_total{subject="test.write"} 2"#));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repetitions_join_the_delivery_in_flight_in_the_process_and_across_replicas() {
+    let world = World::start().await;
+    let (one, two) = (world.bus().await, world.bus().await);
+    let peer = world.peer().await;
+    let first = counting(&one, Duration::from_millis(300)).await;
+    let second = counting(&two, Duration::from_millis(300)).await;
+    // Sixteen at once reach both replicas.
+    let asked = futures::future::join_all((0..16).map(|_| peer.ask("test.write", REQUEST))).await;
+    assert!(asked.iter().all(|reply| reply == r#"{"request_id":"r9","body":1,"status":201}"#), "{asked:?}");
+    assert_eq!(first.get() + second.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_executed_is_tried_again() {
+    let world = World::start().await;
+    let (bus, peer) = (world.bus().await, world.peer().await);
+    let executed = Counter::default();
+    let count = executed.clone();
+    bus.serve::<Write, _, _>(move |_| {
+        let n = count.add();
+        async move { if n < 3 { Reply::text(503, "not now").not_executed() } else { Reply::status(200) } }
+    })
+    .await
+    .unwrap();
+    for status in [503, 503, 200, 200] {
+        assert_eq!(peer.ask_json("test.write", REQUEST).await["status"], status);
+        until("settled", async || world.stored(KEY).await.is_none_or(|value| value != b"P")).await;
+    }
+    assert_eq!(executed.get(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_and_ids_that_are_no_text_are_not_remembered() {
+    let world = World::start().await;
+    let (bus, peer) = (world.bus().await, world.peer().await);
+    let writes = counting(&bus, Duration::ZERO).await;
+    let reads = Counter::default();
+    let count = reads.clone();
+    bus.serve::<Read, _, _>(move |_| {
+        count.add();
+        async { Reply::status(200) }
+    })
+    .await
+    .unwrap();
+    for id in ["7", "null", "\"\"", "[\"a\"]"] {
+        for _ in 0..2 {
+            peer.ask("test.write", format!(r#"{{"request_id":{id},"body":{{}}}}"#)).await;
+        }
+    }
+    for _ in 0..2 {
+        peer.ask("test.read", REQUEST).await;
+    }
+    assert_eq!((writes.get(), reads.get()), (8, 2));
+    assert_eq!(world.keys().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_write_leaves_no_trace() {
+    let world = World::start().await;
+    let (bus, peer) = (world.bus().await, world.peer().await);
+    let executed = counting(&bus, Duration::ZERO).await;
+    assert_eq!(peer.ask_json("test.write", r#"{"request_id":"r9"}"#).await["status"], 400);
+    assert_eq!(peer.ask_json("test.write", REQUEST).await["status"], 201);
+    assert_eq!(executed.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_outcome_is_answered_500_and_not_executed_again() {
+    let world = World::start().await;
+    let (bus, peer) = (world.bus().await, world.peer().await);
+    let executed = Counter::default();
+    let count = executed.clone();
+    bus.serve::<HastyWrite, _, _>(move |_| {
+        count.add();
+        async { Reply::status(200) }
+    })
+    .await
+    .unwrap();
+    // The marker of a replica that was killed in the middle.
+    world.store("test-bridge:dedupe:test.hasty.write:r9", b"P").await;
+    let reply = peer.ask_json("test.hasty.write", REQUEST).await;
+    assert_eq!((&reply["status"], &reply["request_id"]), (&json!(500), &json!("r9")));
+    assert_eq!(executed.get(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_slower_than_its_requester_ends_and_its_repetition_gets_the_result() {
+    let world = World::start().await;
+    let (bus, peer) = (world.bus().await, world.peer().await);
+    let executed = Counter::default();
+    let (count, (open, gate)) = (executed.clone(), tokio::sync::watch::channel(false));
+    bus.serve::<HastyWrite, _, _>(move |_| {
+        count.add();
+        let mut gate = gate.clone();
+        async move {
+            let _ = gate.wait_for(|open| *open).await;
+            Reply::ok("done")
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(peer.ask_json("test.hasty.write", REQUEST).await["status"], 500);
+    open.send_replace(true);
+    let key = "test-bridge:dedupe:test.hasty.write:r9";
+    until("kept", async || world.stored(key).await.is_some_and(|value| value != b"P")).await;
+    let reply = peer.ask("test.hasty.write", REQUEST).await;
+    assert_eq!(reply, r#"{"request_id":"r9","body":"done","status":200}"#);
+    assert_eq!(executed.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_store_writes_are_executed() {
+    let world = World::start().await;
+    let (bus, peer) = (world.bus().await, world.peer().await);
+    let executed = counting(&bus, Duration::ZERO).await;
+    world.redis.kill9();
+    assert_eq!(peer.ask_json("test.write", REQUEST).await["status"], 201);
+    world.redis.restart().await;
+    world.redis.pause();
+    assert_eq!(peer.ask_json("test.write", r#"{"request_id":"r10","body":{}}"#).await["status"], 201);
+    world.redis.resume();
+    assert_eq!(executed.get(), 2);
+}
