@@ -1,0 +1,42 @@
+//! What makes a process a good citizen of the fleet: typed settings, logs, metrics, health, a clock, schedules and a
+//! graceful stop.
+//!
+//! A service implements [`Service`] and its `main.rs` calls [`main`]. It is given a [`Context`]: the parsed settings, a
+//! [`Clock`], a metrics registry, the bus ([`Context::connect`]), a [`Schedule`], and the token that tells it to stop.
+//!
+//! ```text
+//! main / fleet
+//!   process       command line, logs, export of spans, signals, exit code: once in a process
+//!   host          one run of a service: its servers, start, stop; hosted: as a background task
+//!     service     what the service is given (Context)
+//!     http        /_health /_ready /_jobs and own routes; /metrics; readiness and jobs are what they show
+//!     schedule    intervals, cron, one-shot jobs; told the time by the clock
+//!   environment   typed settings with all problems at once; settings: the shared ones
+//!   logs          records, redacted, as json, line or pretty; Papertrail; redact, telemetry
+//! ```
+
+mod clock;
+mod environment;
+mod host;
+mod hosted;
+mod http;
+mod jobs;
+mod logs;
+mod process;
+mod readiness;
+pub mod redact;
+mod schedule;
+mod service;
+mod settings;
+mod telemetry;
+
+pub use clock::Clock;
+pub use environment::{ConfigErrors, Environment, Found, FromEnvironment, Invalid, Problem, Reader, Setting};
+pub use host::{Host, Runnable, Status};
+pub use hosted::Hosted;
+pub use process::run_process;
+pub use schedule::{AlreadyPending, AtStart, BadCron, Outcome, Replace, Schedule};
+pub use service::{Context, Service, main};
+pub use settings::{
+    DecisionMode, LogFormat, LogSettings, PapertrailSettings, ProcessSettings, UnknownWord, WriteMode,
+};
