@@ -1,0 +1,295 @@
+//! Sending: [`Upstream`] is what services call, [`Http`] is one exchange.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method};
+use parking_lot::Mutex;
+use prometheus::Registry;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use url::{Host, Url};
+
+use crate::{
+    BuildError, Call, CallError, Login, LoginError, Response, Retry, Settings,
+    metrics::{Metrics, class},
+    retry,
+    session::{Held, Sessions},
+    trust,
+};
+
+/// A third party. Cheap to clone; all clones share connections, session and limits.
+#[derive(Clone)]
+pub struct Upstream(Arc<Inner>);
+
+struct Inner {
+    http: Http,
+    sessions: Sessions,
+    retry: Retry,
+    in_flight: usize,
+    places: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+/// What an observer is told about each exchange with the third party, repetitions included, logins excluded.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The route: a template without ids, see [`Call::route_name`].
+    pub route: &'static str,
+    /// The status; `None` when there was no answer.
+    pub status: Option<u16>,
+}
+
+type Observer = Box<dyn Fn(Answered<'_>) + Send + Sync>;
+
+impl Upstream {
+    /// Prepares the client; nothing is sent yet. Its metrics are `upstream_*` with the labels `upstream` (the name) and
+    /// `host` (of the base URL), so a registry takes several third parties and several hosts of one.
+    ///
+    /// # Errors
+    /// [`BuildError`]: CA file, base URL, or the same name and host twice in one registry.
+    pub fn new<L: Login>(settings: Settings, login: L, registry: &Registry) -> Result<Self, BuildError> {
+        let host = match (settings.base_url.scheme(), settings.base_url.host_str()) {
+            ("http" | "https", Some(host)) => host.to_owned(),
+            _ => return Err(BuildError::BaseUrl(settings.name)),
+        };
+        let client = client(&settings)?;
+        let metrics = Metrics::register(registry, settings.name, &host)
+            .map_err(|error| BuildError::Metrics(settings.name, error))?;
+        let (name, login_timeout) = (settings.name, settings.login_timeout);
+        let (retry, in_flight) = (settings.retry, settings.in_flight);
+        let observer = OnceLock::new();
+        let http = Http(Arc::new(Connection { settings, client, metrics: metrics.clone(), observer }));
+        let sessions = Sessions::new(name, login, http.clone(), login_timeout, metrics);
+        Ok(Self(Arc::new(Inner { http, sessions, retry, in_flight, places: Mutex::default() })))
+    }
+
+    /// Tells `observer` about every exchange. The first one set stays.
+    pub fn on_answer(&self, observer: impl Fn(Answered<'_>) + Send + Sync + 'static) {
+        let _ = self.0.http.0.observer.set(Box::new(observer));
+    }
+
+    /// Sends a call and reads the answer, whatever its status.
+    ///
+    /// A refused session is renewed and the call repeated once (a refusal means that nothing was executed). If the
+    /// renewal fails or the new session is refused too, the refusal is the answer, marked by
+    /// [`Response::session_refused`].
+    ///
+    /// # Errors
+    /// [`CallError`] when there is no answer; [`CallError::surely_not_executed`] says whether a write can be forgotten.
+    pub async fn send(&self, call: Call) -> Result<Response, CallError> {
+        let Inner { http, sessions, retry, .. } = &*self.0;
+        let settings = &http.0.settings;
+        let deadline = call.deadline.instant(settings.timeout);
+        let url = call.url(&settings.base_url)?;
+        let retry = call.retry.unwrap_or(if call.read { *retry } else { Retry::NEVER });
+        let mut renewed = false;
+        let mut tried = 0;
+        loop {
+            let held = if sessions.needed() && !call.anonymous {
+                Some(sessions.current(deadline).await?)
+            } else {
+                None
+            };
+            let mut outcome = self.attempt(&call, &url, held.as_deref(), deadline).await;
+            if let (Some(held), Ok(response)) = (&held, &mut outcome) {
+                if !sessions.refused(response) {
+                    sessions.accepted();
+                } else if renewed {
+                    sessions.refused_again();
+                    response.session_refused = true;
+                    return outcome;
+                } else if let Err(reason) = sessions.renewed(held, deadline).await {
+                    tracing::debug!(upstream = settings.name, %reason, "session refused and not renewed");
+                    response.session_refused = true;
+                    return outcome;
+                } else {
+                    renewed = true;
+                    continue;
+                }
+            }
+            match retry::pause(retry, tried, call.read, &outcome, rand::random_range(0.0..1.0)) {
+                Some(pause) if Instant::now() + pause < deadline => {
+                    tracing::debug!(upstream = settings.name, ?call, ?outcome, ?pause, "repeating");
+                    http.0.metrics.retried(call.route_name());
+                    sleep(pause).await;
+                    tried += 1;
+                }
+                _ => return outcome,
+            }
+        }
+    }
+
+    /// Whether a valid session is held, or none is needed.
+    pub fn logged_in(&self) -> bool {
+        self.0.sessions.logged_in()
+    }
+
+    /// Logs in unless a session is held; joins a login that is under way.
+    ///
+    /// # Errors
+    /// The login's. Calls will try again on demand, [`Upstream::login_in_background`] without.
+    pub async fn login_now(&self) -> Result<(), LoginError> {
+        self.0.sessions.login_now().await
+    }
+
+    /// Keeps a session until `stop`: logs in, repeats a failed login with growing pauses (5 s to 5 min), renews at 80 % of
+    /// its life. To be spawned.
+    pub fn login_in_background(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+        self.0.sessions.clone().keep(stop)
+    }
+
+    async fn attempt(
+        &self,
+        call: &Call,
+        url: &Url,
+        held: Option<&Held>,
+        deadline: Instant,
+    ) -> Result<Response, CallError> {
+        let _place = self.place(url, deadline).await?;
+        let mut headers = call.headers();
+        if let Some(held) = held {
+            self.0.sessions.authorize(held, &mut headers);
+        }
+        let http = &self.0.http;
+        let outcome = http.exchange(call, url, headers, deadline).await;
+        if let Some(observer) = http.0.observer.get() {
+            let status = outcome.as_ref().ok().map(|response| response.status);
+            observer(Answered { method: &call.method, route: call.route_name(), status });
+        }
+        outcome
+    }
+
+    /// A free place among the calls in flight to the URL's host.
+    async fn place(&self, url: &Url, deadline: Instant) -> Result<OwnedSemaphorePermit, CallError> {
+        let places = {
+            let mut places = self.0.places.lock();
+            let host = url.host_str().unwrap_or_default();
+            if let Some(places) = places.get(host) {
+                Arc::clone(places)
+            } else {
+                let new = Arc::new(Semaphore::new(self.0.in_flight.max(1)));
+                places.insert(host.to_owned(), Arc::clone(&new));
+                new
+            }
+        };
+        match timeout_at(deadline, places.acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(CallError::Deadline),
+        }
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "upstream {}", self.0.http.0.settings.name)
+    }
+}
+
+/// Single exchanges without session, repetition or places: what a [`Login`] uses.
+#[derive(Clone)]
+pub struct Http(Arc<Connection>);
+
+struct Connection {
+    settings: Settings,
+    client: reqwest::Client,
+    metrics: Metrics,
+    observer: OnceLock<Observer>,
+}
+
+impl Http {
+    /// Sends a call as it is and reads the answer.
+    ///
+    /// # Errors
+    /// [`CallError`] when there is no answer.
+    pub async fn send(&self, call: Call) -> Result<Response, CallError> {
+        let settings = &self.0.settings;
+        let url = call.url(&settings.base_url)?;
+        let deadline = call.deadline.instant(settings.login_timeout);
+        self.exchange(&call, &url, call.headers(), deadline).await
+    }
+
+    async fn exchange(
+        &self,
+        call: &Call,
+        url: &Url,
+        headers: HeaderMap,
+        deadline: Instant,
+    ) -> Result<Response, CallError> {
+        let Connection { settings, client, metrics, .. } = &*self.0;
+        if deadline <= Instant::now() {
+            return Err(CallError::Deadline);
+        }
+        let mut request = client.request(call.method.clone(), settings.overrides.apply(url)).headers(headers);
+        if let Some(body) = call.body() {
+            request = request.body(body);
+        }
+        let begun = Instant::now();
+        let in_flight = metrics.sent();
+        let outcome = match timeout_at(deadline, receive(request, settings.response_limit)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(CallError::Timeout),
+        };
+        drop(in_flight);
+        let label = match &outcome {
+            Ok(response) => class(response.status),
+            Err(error) => error.kind(),
+        };
+        metrics.finished(call.method.as_str(), call.route_name(), label, begun.elapsed());
+        outcome
+    }
+}
+
+async fn receive(request: reqwest::RequestBuilder, limit: usize) -> Result<Response, CallError> {
+    let mut answer = request.send().await.map_err(|error| CallError::from_client(&error))?;
+    let announced = answer.content_length().unwrap_or(0);
+    if announced > limit as u64 {
+        return Err(CallError::TooLarge(limit));
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| CallError::from_client(&error))? {
+        if body.len() + chunk.len() > limit {
+            return Err(CallError::TooLarge(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let (status, headers) = (answer.status().as_u16(), std::mem::take(answer.headers_mut()));
+    let body: Bytes = body.freeze();
+    Ok(Response { status, headers, body, session_refused: false })
+}
+
+fn client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
+    let redirects = if settings.follow_redirects {
+        reqwest::redirect::Policy::limited(10)
+    } else {
+        reqwest::redirect::Policy::none()
+    };
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(trust::tls(settings)?)
+        .http1_only()
+        .connect_timeout(settings.connect_timeout)
+        .redirect(redirects)
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .tcp_nodelay(true)
+        .pool_idle_timeout(std::time::Duration::from_secs(60));
+    let local = match settings.base_url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if local || !settings.overrides.is_empty() {
+        // Development and tests: a proxy cannot know these addresses.
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| BuildError::Tls(settings.name, error.without_url().to_string()))
+}

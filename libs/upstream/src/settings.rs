@@ -1,0 +1,91 @@
+//! What the caller decides about a third party, as plain data.
+
+use std::{path::PathBuf, time::Duration};
+
+use url::Url;
+
+use crate::Overrides;
+
+/// How a third party is reached. Start from [`Settings::new`] and change what differs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Names the third party in metrics, logs and errors, e.g. `bruin`.
+    pub name: &'static str,
+    /// What paths are appended to. Its host stays the identity of the third party even when it is overridden.
+    pub base_url: Url,
+    /// Where calls to certain hosts go instead (development and tests).
+    pub overrides: Overrides,
+    /// For name look-up, TCP and TLS together. Default 5 s.
+    pub connect_timeout: Duration,
+    /// For one call altogether: waiting for a free place, login, repetitions, reading the answer. Default 60 s;
+    /// a call can only shorten it.
+    pub timeout: Duration,
+    /// For one login, which several calls share. Default 20 s.
+    pub login_timeout: Duration,
+    /// Calls at the same time per host; more wait inside their deadline. Default 100.
+    pub in_flight: usize,
+    /// The largest answer in bytes that is read; a larger one is [`crate::CallError::TooLarge`]. Default 64 MiB.
+    pub response_limit: usize,
+    /// Whether certificates are checked. Only test installations switch it off; doing so is logged loudly.
+    pub verify_tls: bool,
+    /// Certificates (PEM) trusted beside the system's, `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+    pub ca_file: Option<PathBuf>,
+    /// Whether redirects are followed (at most 10). Default no: the caller sees the 3xx.
+    pub follow_redirects: bool,
+    /// How reads are repeated. Writes are repeated only where a call asks for it. Default never.
+    pub retry: Retry,
+}
+
+impl Settings {
+    /// The defaults for a third party.
+    pub fn new(name: &'static str, base_url: Url) -> Self {
+        Self {
+            name,
+            base_url,
+            overrides: Overrides::default(),
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(60),
+            login_timeout: Duration::from_secs(20),
+            in_flight: 100,
+            response_limit: 64 * 1024 * 1024,
+            verify_tls: true,
+            ca_file: None,
+            follow_redirects: false,
+            retry: Retry::NEVER,
+        }
+    }
+}
+
+/// How often and when a failed call is repeated, always inside its deadline.
+///
+/// A read is repeated after a connection failure, a connection closed before the whole answer came, and the statuses
+/// 429, 502, 503 and 504. A write, where [`crate::Call::retry`] asks for it, only when it was surely not executed: after
+/// a failure to connect and after 429. `Retry-After` in seconds lengthens the pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries after the first one.
+    pub times: u32,
+    /// Before the first repetition; doubled for each further one, then varied by up to half in either direction.
+    pub pause: Duration,
+}
+
+impl Retry {
+    /// One try only.
+    pub const NEVER: Self = Self { times: 0, pause: Duration::ZERO };
+
+    /// One repetition after about `pause`.
+    pub const fn once_after(pause: Duration) -> Self {
+        Self { times: 1, pause }
+    }
+
+    /// Several repetitions, the first after about `pause`.
+    pub const fn times(times: u32, pause: Duration) -> Self {
+        Self { times, pause }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self::NEVER
+    }
+}
