@@ -1,0 +1,32 @@
+//! What tests need beside the code under test, all of it over real sockets.
+//!
+//! - [`Nats`], [`NatsCluster`], [`Redis`], [`Mongo`]: real servers on free ports, killed when dropped (and when the test
+//!   process dies), with `kill9`, `restart` on the same port, `pause` and `resume`.
+//! - [`StubUpstream`]: a third party that answers by rules and remembers the calls.
+//! - [`StubPeers`]: other services of the fleet that answer by rules and remember the requests.
+//! - [`OldPeer`]: a requester and replier that behaves like the existing deployment.
+//! - [`recordings`]: plays the recorded exchanges against a running service.
+//!
+//! Everything here panics with a readable text where a test could do nothing but fail.
+#![allow(clippy::panic, reason = "a test kit ends the test")]
+#![allow(clippy::missing_panics_doc, reason = "said once, above")]
+
+mod folders;
+mod mongo;
+mod nats;
+mod old_peer;
+mod ports;
+mod process;
+pub mod recordings;
+mod redis_server;
+mod rule;
+mod stub_peers;
+mod stub_upstream;
+
+pub use mongo::Mongo;
+pub use nats::{Nats, NatsCluster, NatsOptions};
+pub use old_peer::{OldPeer, OldReply, Via};
+pub use redis_server::{Redis, RedisOptions};
+pub use rule::Rule;
+pub use stub_peers::{PeerRequest, StubPeers};
+pub use stub_upstream::{Hold, Received, StubUpstream};
