@@ -67,7 +67,7 @@ impl Request for CacheFilter {
 }
 
 /// An edge's identity in VeloCloud. Compared as a whole: blacklists list such objects.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EdgeIdentity {
     /// The VeloCloud Orchestrator.
     pub host: String,
