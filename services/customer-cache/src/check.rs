@@ -8,6 +8,7 @@ use contracts::{
     customer_cache::{BruinClientInfo, CachedEdge, SiteDetails},
     id::ClientId,
 };
+use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::{
@@ -58,7 +59,7 @@ pub async fn check(
 
 async fn clients(bus: &Bus, edge: &ListedEdge) -> Result<Vec<BruinClientInfo>, RequestError> {
     let request =
-        ClientInfoRequest { service_number: edge.serial.as_str().into(), filters: Default::default() };
+        ClientInfoRequest { service_number: edge.serial.as_str().into(), filters: IndexMap::default() };
     let reply = bus.request::<ClientInfo>(&request).await?;
     Ok(reply.0.into_iter().filter_map(client_info).collect())
 }
@@ -84,7 +85,7 @@ async fn of_client(
         client_id: client.client_id.clone().into(),
         status: "A".into(),
         service_number: edge.serial.as_str().into(),
-        filters: Default::default(),
+        filters: IndexMap::default(),
     };
     match bus.request::<ManagementStatus>(&request).await {
         Ok(status) if is_monitored(&status, &client.client_id, config) => {}
@@ -101,7 +102,7 @@ async fn of_client(
     let request = SiteDetailsRequest {
         client_id: client.client_id.clone().into(),
         site_id: site_id.into(),
-        filters: Default::default(),
+        filters: IndexMap::default(),
     };
     let mut document = match bus.request::<contracts::bruin::SiteDetails>(&request).await {
         Ok(site) => site.0,

@@ -58,7 +58,7 @@ impl Service for CustomerCache {
             clock: ctx.clock.clone(),
             stop: ctx.stop.clone(),
             holder: format!("{:032x}", rand::random::<u128>()),
-            told: Default::default(),
+            told: parking_lot::Mutex::default(),
             config,
         });
         ctx.schedule().every("refresh", check_interval, AtStart::Yes, move || {

@@ -2,6 +2,12 @@
 //!
 //! The file does not tell what was stored before each request. What it does tell are the replies; so each exchange finds
 //! those lists stored which make its expected reply right, beside edges that its filters have to keep out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test ends by panicking"
+)]
 
 mod running;
 

@@ -1,5 +1,11 @@
 //! The real service on a stage: real NATS and Redis, stubs for the services it asks.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test ends by panicking"
+)]
 
 use std::time::Duration;
 

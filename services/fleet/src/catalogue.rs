@@ -1,0 +1,84 @@
+//! The services of the fleet.
+
+use runtime::{Environment, Runnable};
+
+use crate::supervisor::Instance;
+
+/// Every service but the sandbox, in the order in which people think of them: bridges, caches, monitors.
+pub fn all() -> Vec<Runnable> {
+    vec![
+        Runnable::of::<bruin_bridge::BruinBridge>(),
+        Runnable::of::<velocloud_bridge::VelocloudBridge>(),
+        Runnable::of::<digi_bridge::DigiBridge>(),
+        Runnable::of::<notifier::Notifier>(),
+        Runnable::of::<customer_cache::CustomerCache>(),
+        Runnable::of::<service_outage_monitor::ServiceOutageMonitor>(),
+    ]
+}
+
+/// Names that are no service.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("no such service: {}; there are {}", .unknown.join(", "), .known.join(", "))]
+pub struct Unknown {
+    unknown: Vec<String>,
+    known: Vec<&'static str>,
+}
+
+/// The services with these names, in catalogue order; all when none is named.
+///
+/// # Errors
+/// Names the names that are no service.
+pub fn chosen(names: &[String]) -> Result<Vec<Runnable>, Unknown> {
+    let all = all();
+    let known: Vec<&'static str> = all.iter().map(Runnable::name).collect();
+    let unknown: Vec<String> = names.iter().filter(|name| !known.contains(&name.as_str())).cloned().collect();
+    if !unknown.is_empty() {
+        return Err(Unknown { unknown, known });
+    }
+    Ok(all
+        .into_iter()
+        .filter(|service| names.is_empty() || names.iter().any(|name| name == service.name()))
+        .collect())
+}
+
+/// The instances of a service: one, except for the outage monitor, of which every VeloCloud host has its own.
+/// `environment` gives the service's environment; `hosts` are the hosts to monitor (none: as configured).
+pub fn instances(service: &Runnable, environment: &Environment, hosts: &[String]) -> Vec<Instance> {
+    const HOST: &str = "MONITORING__VELOCLOUD_HOST";
+    let instance =
+        |label: String, environment: Environment| Instance { label, runnable: service.clone(), environment };
+    if service.name() != "service-outage-monitor" || hosts.is_empty() {
+        return vec![instance(service.name().to_owned(), environment.clone())];
+    }
+    hosts
+        .iter()
+        .map(|host| {
+            instance(format!("{} {host}", service.name()), environment.clone().with(HOST, host.as_str()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_chosen_by_name() {
+        let names = |chosen: Vec<Runnable>| chosen.iter().map(Runnable::name).collect::<Vec<_>>();
+        let some = ["notifier".to_owned(), "bruin-bridge".to_owned()];
+        assert_eq!(names(chosen(&some).unwrap()), ["bruin-bridge", "notifier"]);
+        assert_eq!(names(chosen(&[]).unwrap()).len(), all().len());
+        let error = chosen(&["bruin".to_owned()]).map(|_| ()).unwrap_err();
+        assert!(error.to_string().starts_with("no such service: bruin; there are bruin-bridge, "), "{error}");
+    }
+
+    #[test]
+    fn every_host_has_its_own_outage_monitor() {
+        let service = chosen(&["service-outage-monitor".to_owned()]).unwrap().remove(0);
+        let hosts = ["a".to_owned(), "b".to_owned()];
+        let instances = instances(&service, &Environment::default(), &hosts);
+        let hosts: Vec<_> =
+            instances.iter().map(|i| i.environment.get("MONITORING__VELOCLOUD_HOST")).collect();
+        assert_eq!(hosts, [Some("a"), Some("b")]);
+    }
+}

@@ -1,0 +1,111 @@
+//! Telling a story: steps that wait for something to happen in the simulated world.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sandbox::World;
+
+/// The world's clock moves by so much between two looks. Fine enough for a quarantine of three minutes.
+const PACE: Duration = Duration::from_secs(20);
+/// Real time between two looks: what the engine needs to act on what is due.
+const BREATH: Duration = Duration::from_millis(60);
+
+/// The story so far.
+pub(super) struct Story {
+    /// The simulated world.
+    pub(super) world: World,
+    began: std::time::Instant,
+    happened: usize,
+    missed: Vec<String>,
+}
+
+impl Story {
+    /// A story in this world.
+    pub(super) fn new(world: World) -> Self {
+        Self { world, began: std::time::Instant::now(), happened: 0, missed: Vec::new() }
+    }
+
+    /// Begins a chapter.
+    pub(super) fn chapter(title: &str) {
+        println!("\n{title}");
+    }
+
+    /// Tells what was done to the world.
+    pub(super) fn tell(&self, what: &str) {
+        println!("  {}  {what}", time(self.world.now()));
+    }
+
+    /// Lets the world's time pass until `look` sees what the engine should do, at most for `within` of the world's time.
+    /// Says whether it happened; a step that did not is told at the end.
+    pub(super) async fn until(
+        &mut self,
+        what: &str,
+        within: Duration,
+        mut look: impl FnMut(&World) -> Option<String>,
+    ) -> bool {
+        let until = self.world.now() + within;
+        loop {
+            if let Some(detail) = look(&self.world) {
+                self.happened += 1;
+                println!(
+                    "  {}  \u{2713} {what}{}{detail}",
+                    time(self.world.now()),
+                    if detail.is_empty() { "" } else { ": " }
+                );
+                return true;
+            }
+            if self.world.now() >= until {
+                println!(
+                    "  {}  \u{2717} {what}: did not happen within {} min",
+                    time(self.world.now()),
+                    within.as_secs() / 60
+                );
+                self.missed.push(what.to_owned());
+                return false;
+            }
+            self.world.advance(PACE);
+            tokio::time::sleep(BREATH).await;
+        }
+    }
+
+    /// Lets the world's time pass and checks all the while that `look` sees nothing wrong.
+    pub(super) async fn meanwhile(
+        &mut self,
+        what: &str,
+        span: Duration,
+        mut look: impl FnMut(&World) -> Option<String>,
+    ) -> bool {
+        let until = self.world.now() + span;
+        while self.world.now() < until {
+            if let Some(wrong) = look(&self.world) {
+                println!("  {}  \u{2717} {what}: {wrong}", time(self.world.now()));
+                self.missed.push(what.to_owned());
+                return false;
+            }
+            self.world.advance(PACE);
+            tokio::time::sleep(BREATH).await;
+        }
+        self.happened += 1;
+        println!("  {}  \u{2713} {what}", time(self.world.now()));
+        true
+    }
+
+    /// The end: an error that names every step which did not happen.
+    pub(super) fn verdict(&self) -> anyhow::Result<()> {
+        let seconds = self.began.elapsed().as_secs_f64();
+        if self.missed.is_empty() {
+            println!("\nAll {} steps happened, in {seconds:.1} s.", self.happened);
+            return Ok(());
+        }
+        anyhow::bail!(
+            "{} of {} steps did not happen: {}",
+            self.missed.len(),
+            self.happened + self.missed.len(),
+            self.missed.join("; ")
+        )
+    }
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.format("%a %H:%M:%S").to_string()
+}

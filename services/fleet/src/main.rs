@@ -1,0 +1,5 @@
+//! The fleet's process.
+
+fn main() -> std::process::ExitCode {
+    fleet::main()
+}

@@ -1,0 +1,121 @@
+//! `fleet up`: services, servers and sandbox in one process, with a live table.
+
+use std::{io::Write, time::Duration};
+
+use anyhow::Context;
+use runtime::{Clock, Environment};
+use sandbox::{Running, Sandbox, SandboxOptions};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    catalogue,
+    cli::Up,
+    servers::Servers,
+    supervisor::{Instance, Supervisor},
+    table::{self, Row},
+};
+
+/// How often the live table is drawn.
+const REDRAW: Duration = Duration::from_secs(1);
+/// How often a plain output tells how things are.
+const TELL: Duration = Duration::from_secs(30);
+/// How long the services have to start before it is said which have not.
+const START: Duration = Duration::from_secs(30);
+
+/// Runs until `stop` is cancelled; `live` draws a table that stands still.
+///
+/// # Errors
+/// When a service is unknown, a server does not start, or the page's port is taken.
+pub async fn run(options: Up, live: bool, stop: CancellationToken) -> anyhow::Result<()> {
+    let services = catalogue::chosen(&options.services)?;
+    let own = Environment::from_process();
+    let servers = Servers::start(own.clone()).await?;
+    let clock = Clock::shifted();
+    let sandbox = if options.no_sandbox { None } else { Some(start_sandbox(&options, &clock).await?) };
+    let hosts = sandbox.as_ref().map(|sandbox| sandbox.hosts().to_vec()).unwrap_or_default();
+    let instances: Vec<Instance> = services
+        .iter()
+        .flat_map(|service| {
+            let environment = environment_of(service.name(), &own, &servers, sandbox.as_ref());
+            catalogue::instances(service, &environment, &hosts)
+        })
+        .collect();
+    for instance in &instances {
+        instance.runnable.check(&instance.environment).with_context(|| instance.label.clone())?;
+    }
+    let supervisor = Supervisor::start(instances, &clock);
+    tokio::select! {
+        started = supervisor.started(START) => if let Err(error) = started {
+            eprintln!("warning: {error}");
+        },
+        () = stop.cancelled() => {}
+    }
+    if let Some(sandbox) = &sandbox {
+        println!("The page:    {}", sandbox.base_url());
+        println!("Control API: {}control/openapi.json", sandbox.base_url());
+    }
+    println!("Ctrl-C stops everything.\n");
+    tokio::select! {
+        () = watch(&supervisor, sandbox.as_ref(), live) => {}
+        () = stop.cancelled() => {}
+    }
+    println!("\nstopping");
+    supervisor.stop().await;
+    if let Some(sandbox) = sandbox {
+        sandbox.stop().await;
+    }
+    Ok(())
+}
+
+/// The environment of one service: the sandbox's, the servers', and over both what is set in this process. The services
+/// share the process, so each takes free ports.
+pub fn environment_of(
+    service: &str,
+    own: &Environment,
+    servers: &Servers,
+    sandbox: Option<&Running>,
+) -> Environment {
+    let simulated: Environment =
+        sandbox.map(|sandbox| sandbox.environment_for(service)).unwrap_or_default().into_iter().collect();
+    simulated.merged(&servers.environment()).merged(own).with("HTTP_PORT", "0").with("METRICS_PORT", "0")
+}
+
+async fn start_sandbox(options: &Up, clock: &Clock) -> anyhow::Result<Running> {
+    let sandbox = SandboxOptions {
+        clock: clock.clone(),
+        port: options.port,
+        edges: options.edges,
+        seed: options.seed,
+        ..SandboxOptions::default()
+    };
+    Sandbox::start(sandbox).await.context("the sandbox does not start; is its port taken? see --port")
+}
+
+/// Shows how the services are, for ever.
+async fn watch(supervisor: &Supervisor, sandbox: Option<&Running>, live: bool) {
+    let mut before: Vec<Row> = Vec::new();
+    let mut at = Instant::now();
+    loop {
+        let rows: Vec<Row> = supervisor.views().iter().map(Row::of).collect();
+        let open = sandbox.map(|sandbox| {
+            let now = sandbox.world().now();
+            sandbox
+                .world()
+                .read_tickets(|tickets| tickets.newest_first().filter(|t| t.status(now).is_open()).count())
+        });
+        let text = table::render(&rows, &before, at.elapsed().as_secs_f64(), open);
+        if live {
+            // Up over the former table, so that it stands still.
+            let up =
+                if before.is_empty() { String::new() } else { format!("\x1b[{}A", text.lines().count()) };
+            print!("{up}{}", text.replace('\n', "\x1b[K\n"));
+        } else {
+            print!("{text}");
+        }
+        // A closed output is no reason to stop the engine.
+        let _ = std::io::stdout().flush();
+        (before, at) = (rows, Instant::now());
+        tokio::time::sleep(if live { REDRAW } else { TELL }).await;
+    }
+}
