@@ -1,0 +1,5 @@
+//! The process `bruin-bridge`.
+
+fn main() -> std::process::ExitCode {
+    runtime::main::<bruin_bridge::BruinBridge>()
+}
