@@ -1,0 +1,163 @@
+//! From the bytes of a mail to what the monitors read (spec `notifier`, "IMAP: Extraction per message", Improve 7, 8).
+//!
+//! Mails come from anywhere, so nothing here can fail: what cannot be decoded is read as UTF-8, then as Latin-1, and
+//! what is missing is empty. One odd mail must not hide the others.
+
+use std::borrow::Cow;
+use std::panic::catch_unwind;
+
+use contracts::notifier::MailboxMessage;
+use encoding_rs::Encoding as Charset;
+use mail_parser::decoders::{base64::base64_decode, quoted_printable::quoted_printable_decode};
+use mail_parser::{
+    ContentType, Encoding, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders,
+    PartType,
+};
+
+/// Mails within mails are followed so deep.
+const MAX_DEPTH: usize = 8;
+
+/// What the monitors get of the mail `raw`, which has this UID in "All Mail".
+pub fn extract(uid: u32, raw: &[u8]) -> MailboxMessage {
+    let (subject, body) = read_all(raw).unwrap_or_else(|| {
+        tracing::error!(uid, "a mail cannot be read completely; its body is taken as empty");
+        (read_subject(raw).unwrap_or_default(), String::new())
+    });
+    let message = unified(best_effort(raw).into_owned());
+    MailboxMessage { message: Some(message), subject, body, msg_uid: uid.to_string() }
+}
+
+/// Subject and body; `None` when the parser panics, which arithmetic checks make it do on some broken parts (as of 0.11).
+/// A sender must not be able to stop the reading of a mailbox.
+fn read_all(raw: &[u8]) -> Option<(String, String)> {
+    let read = || match parser().parse(raw) {
+        Some(mail) => (subject(&mail, raw), body(&mail, raw)),
+        None => Default::default(),
+    };
+    catch_unwind(read).ok()
+}
+
+/// The subject alone, without a look at the parts.
+fn read_subject(raw: &[u8]) -> Option<String> {
+    catch_unwind(|| parser().parse_headers(raw).map(|mail| subject(&mail, raw)).unwrap_or_default()).ok()
+}
+
+fn parser() -> MessageParser {
+    MessageParser::new().with_mime_headers().header_text(HeaderName::Subject)
+}
+
+/// The first `Subject`, decoded (RFC 2047) and unfolded.
+fn subject(mail: &Message<'_>, raw: &[u8]) -> String {
+    let Some(header) =
+        mail.parts.first().and_then(|root| root.headers.iter().find(|h| h.name == HeaderName::Subject))
+    else {
+        return String::new();
+    };
+    let bytes = raw.get(header.offset_start as usize..header.offset_end as usize).unwrap_or_default();
+    match &header.value {
+        // Bytes beyond ASCII do not belong in a header. Where they are no UTF-8 either, the parser loses them.
+        _ if std::str::from_utf8(bytes).is_err() => unfolded(&best_effort(bytes)),
+        HeaderValue::Text(text) => unfolded(text),
+        HeaderValue::TextList(texts) => unfolded(&texts.join(" ")),
+        _ => String::new(),
+    }
+}
+
+/// A header value on one line: a line break and the blanks after it become one blank.
+fn unfolded(value: &str) -> String {
+    let mut lines =
+        value.trim().split(['\r', '\n']).map(|line| line.trim_matches([' ', '\t'])).filter(|l| !l.is_empty());
+    let mut out = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        out.push(' ');
+        out.push_str(line);
+    }
+    out
+}
+
+/// The plain text of the mail: of several parts the first plain one that is no attachment, of a single part its text.
+fn body(mail: &Message<'_>, raw: &[u8]) -> String {
+    let Some(root) = mail.parts.first() else { return String::new() };
+    let text = match &root.body {
+        PartType::Multipart(_) | PartType::Message(_) => first_plain(mail, raw, root, 0).unwrap_or_default(),
+        PartType::Text(_) | PartType::Html(_) => decoded(root, raw),
+        // It says that it has parts but not where they begin.
+        _ if root.content_type().is_some_and(|kind| kind.ctype() == "multipart") => decoded(root, raw),
+        PartType::Binary(_) | PartType::InlineBinary(_) => String::new(),
+    };
+    let mut text = unified(text);
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    text
+}
+
+/// The first `text/plain` below `part`, depth first, whose disposition is not `attachment`.
+fn first_plain(mail: &Message<'_>, raw: &[u8], part: &MessagePart<'_>, depth: usize) -> Option<String> {
+    if depth > MAX_DEPTH {
+        return None;
+    }
+    match &part.body {
+        PartType::Multipart(ids) => ids
+            .iter()
+            .filter_map(|id| mail.part(*id))
+            .find_map(|part| first_plain(mail, raw, part, depth + 1)),
+        PartType::Message(nested) => {
+            // A nested mail that was transfer-encoded has bytes of its own; its offsets refer to these.
+            let own = &nested.raw_message;
+            let raw = if own.is_empty() { raw } else { own };
+            first_plain(nested, raw, nested.parts.first()?, depth + 1)
+        }
+        _ if is_plain(part.content_type()) && !is_attachment(part) => Some(decoded(part, raw)),
+        _ => None,
+    }
+}
+
+fn is_plain(content_type: Option<&ContentType<'_>>) -> bool {
+    content_type.is_none_or(|kind| {
+        kind.ctype().eq_ignore_ascii_case("text")
+            && kind.subtype().is_some_and(|subtype| subtype.eq_ignore_ascii_case("plain"))
+    })
+}
+
+fn is_attachment(part: &MessagePart<'_>) -> bool {
+    part.content_disposition().is_some_and(|how| how.ctype().to_ascii_lowercase().contains("attachment"))
+}
+
+/// The text of a leaf part. Decoded here and not taken from the parser, which puts replacement characters where the
+/// existing deployment drops what it cannot decode, and knows only UTF-8 where no charset is given.
+fn decoded(part: &MessagePart<'_>, raw: &[u8]) -> String {
+    let bytes = raw.get(part.raw_body_offset() as usize..part.raw_end_offset() as usize).unwrap_or_default();
+    let bytes = match part.encoding {
+        Encoding::None => None,
+        Encoding::QuotedPrintable => quoted_printable_decode(bytes),
+        Encoding::Base64 => base64_decode(bytes),
+    }
+    .map_or(Cow::Borrowed(bytes), Cow::Owned);
+    let charset = part.content_type().and_then(|kind| kind.attribute("charset")).map(str::trim);
+    match charset.and_then(|label| Charset::for_label(label.as_bytes())) {
+        Some(charset) if !charset_is_ascii(charset) => {
+            charset.decode_without_bom_handling(&bytes).0.replace(char::REPLACEMENT_CHARACTER, "")
+        }
+        _ => best_effort(&bytes).into_owned(),
+    }
+}
+
+/// Whether the label means US-ASCII or Latin-1 (which the encoding standard reads alike). Senders that mean UTF-8 write
+/// both, hence they are read by best effort.
+fn charset_is_ascii(charset: &'static Charset) -> bool {
+    charset == encoding_rs::WINDOWS_1252
+}
+
+/// UTF-8 where it is, else Latin-1 (in which every byte is a character).
+fn best_effort(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0,
+    }
+}
+
+/// Every line end as `\n`.
+fn unified(text: String) -> String {
+    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text }
+}

@@ -1,0 +1,20 @@
+//! Every recorded exchange of the existing deployment.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
+
+mod running;
+
+use running::Running;
+use testkit::recordings::Stage;
+
+#[tokio::test]
+async fn the_recordings_are_answered_alike() {
+    let stage = Stage::start("notifier").await;
+    let _running = Running::start(&stage, &[]).await;
+    stage.play_all().await.assert_clean();
+}

@@ -1,0 +1,241 @@
+//! Starting a sandbox, as a service of its own or inside a test or `fleet up`, and the handle of a running one.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use runtime::{Context, Service};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::environment::{self, Addresses};
+use crate::faults::{Faults, ThirdParty};
+use crate::http::{Connection, Wire, guarded};
+use crate::received::CallLog;
+use crate::sessions::Sessions;
+use crate::world::World;
+use crate::{SandboxOptions, Simulation, bruin, control, digi, messaging, page, velocloud};
+
+/// How long a stop waits for calls in flight.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The sandbox; see [`Sandbox::start`].
+#[derive(Debug, Clone, Copy)]
+pub struct Sandbox;
+
+impl Sandbox {
+    /// Starts every simulator on free ports of loopback and returns the handle; dropping it stops them.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use sandbox::{Sandbox, SandboxOptions};
+    ///
+    /// let sandbox = Sandbox::start(SandboxOptions { edges: 20, ..Default::default() }).await.unwrap();
+    /// let serial = sandbox.world().network(|network| network.edges[0].serial.clone());
+    /// sandbox.world().break_edge(&serial).unwrap();
+    /// assert!(sandbox.world().tickets_of(&serial).is_empty());
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// A port is taken.
+    pub async fn start(options: SandboxOptions) -> anyhow::Result<Running> {
+        let listen = async |name: &str, port: u16| {
+            let address = SocketAddr::new(options.address, port);
+            TcpListener::bind(address).await.with_context(|| format!("listening on {address} for {name}"))
+        };
+        let http = listen("HTTP", options.port).await?;
+        let smtp = listen("SMTP", options.smtp_port).await?;
+        let imap = listen("IMAP", options.imap_port).await?;
+        let addresses = Addresses {
+            http: reachable(http.local_addr()?),
+            smtp: reachable(smtp.local_addr()?),
+            imap: reachable(imap.local_addr()?),
+        };
+
+        let clock = options.clock.clone();
+        let plan = options.plan();
+        let generated = clock.clone();
+        // A large world takes seconds to make.
+        let world = tokio::task::spawn_blocking(move || World::new(generated, &plan)).await?;
+        world.with_mailboxes(|mailboxes| {
+            mailboxes.open(environment::INBOX_ACCOUNT, environment::INBOX_PASSWORD);
+        });
+        let simulation = Simulation {
+            world,
+            faults: Faults::new(clock.clone(), options.seed),
+            received: CallLog::default(),
+            sessions: Sessions::new(clock),
+            options: Arc::new(options),
+            stop: CancellationToken::new(),
+        };
+
+        let stop = simulation.stop.clone();
+        let tasks = TaskTracker::new();
+        let router = router(&simulation).into_make_service_with_connect_info::<Connection>();
+        let stopped = stop.clone();
+        tasks.spawn(async move {
+            let serve = axum::serve(Wire(http), router).with_graceful_shutdown(stopped.cancelled_owned());
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "the HTTP side of the sandbox ended");
+            }
+        });
+        tasks.spawn(messaging::smtp::serve(smtp, simulation.clone(), stop.clone()));
+        tasks.spawn(messaging::imap::serve(imap, simulation.clone(), stop.clone()));
+        tasks.spawn(settle(simulation.world.clone(), stop.clone()));
+        tracing::info!(
+            page = %format!("http://{}/", addresses.http),
+            smtp = %addresses.smtp,
+            imap = %addresses.imap,
+            edges = simulation.options.edges,
+            seed = simulation.options.seed,
+            "sandbox listening"
+        );
+        Ok(Running { simulation, addresses, tasks })
+    }
+}
+
+/// A listener on all addresses is reached over loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
+fn router(simulation: &Simulation) -> Router {
+    let third_party = |third_party, router| guarded(simulation, third_party, router);
+    Router::new()
+        .nest("/bruin", third_party(ThirdParty::Bruin, bruin::router(simulation)))
+        .nest("/velocloud", third_party(ThirdParty::VeloCloud, velocloud::router()))
+        .nest("/digi", third_party(ThirdParty::Digi, digi::router()))
+        .nest("/slack", third_party(ThirdParty::Slack, messaging::slack::router()))
+        .nest("/sms", third_party(ThirdParty::Sms, messaging::sms::router()))
+        .merge(control::router(simulation))
+        .merge(page::router(simulation))
+}
+
+/// Lets what is due happen even while nobody looks, for those who watch the changes.
+async fn settle(world: World, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(Duration::from_millis(500));
+    while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        world.settle();
+    }
+}
+
+/// A running sandbox. Dropping it stops it.
+pub struct Running {
+    simulation: Simulation,
+    addresses: Addresses,
+    tasks: TaskTracker,
+}
+
+impl Running {
+    /// `http://127.0.0.1:<port>`: the page; `/control/...` is below it.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.addresses.http)
+    }
+
+    /// Base of Bruin's login server and API.
+    pub fn bruin_url(&self) -> String {
+        format!("{}/bruin", self.base_url())
+    }
+
+    /// Base of one VeloCloud host; `/portal/rest/...` follows.
+    pub fn velocloud_url(&self, host: &str) -> String {
+        format!("{}/velocloud/{host}", self.base_url())
+    }
+
+    /// Base of the DiGi service.
+    pub fn digi_url(&self) -> String {
+        format!("{}/digi", self.base_url())
+    }
+
+    /// The Slack webhook.
+    pub fn slack_url(&self) -> String {
+        format!("{}/slack{}", self.base_url(), environment::SLACK_PATH)
+    }
+
+    /// Base of the SMS provider.
+    pub fn sms_url(&self) -> String {
+        format!("{}/sms", self.base_url())
+    }
+
+    /// Where everything listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The simulated VeloCloud hosts.
+    pub fn hosts(&self) -> &[String] {
+        &self.simulation.options.hosts
+    }
+
+    /// The value of `UPSTREAM_OVERRIDES`.
+    pub fn overrides(&self) -> String {
+        environment::overrides(&self.addresses, &self.simulation.options.hosts)
+    }
+
+    /// What a service needs in its environment, apart from NATS, Redis and ports. Names: those of the deployables,
+    /// `service-outage-monitor-triage` included.
+    pub fn environment_for(&self, service: &str) -> Vec<(String, String)> {
+        let plan = self.simulation.options.plan();
+        environment::environment_for(service, &self.addresses, &plan, &self.simulation.world)
+    }
+
+    /// The simulated world.
+    pub fn world(&self) -> &World {
+        &self.simulation.world
+    }
+
+    /// The faults in force.
+    pub fn faults(&self) -> &Faults {
+        &self.simulation.faults
+    }
+
+    /// What the third parties received.
+    pub fn received(&self) -> &CallLog {
+        &self.simulation.received
+    }
+
+    /// The logins that are valid.
+    pub fn sessions(&self) -> &Sessions {
+        &self.simulation.sessions
+    }
+
+    /// Stops listening and waits for calls in flight, at most two seconds.
+    pub async fn stop(self) {
+        self.simulation.stop.cancel();
+        self.tasks.close();
+        // What still hangs (a struck call with a long latency) is cut off with the process.
+        let _ = tokio::time::timeout(GRACE, self.tasks.wait()).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.simulation.stop.cancel();
+    }
+}
+
+impl Service for Sandbox {
+    const NAME: &'static str = "sandbox";
+    const ABOUT: &'static str = "Simulates every third party, with a control API and a page";
+    const MESSAGING: bool = false;
+    type Config = SandboxOptions;
+
+    async fn start(ctx: Context, config: SandboxOptions) -> anyhow::Result<()> {
+        // A process of its own runs on the system's clock, which nobody can move: the sandbox brings one that can be.
+        let clock = if ctx.clock.advance(Duration::ZERO) { ctx.clock.clone() } else { config.clock.clone() };
+        let running = Sandbox::start(SandboxOptions { clock, ..config }).await?;
+        let stop = ctx.stop.clone();
+        ctx.spawn("sandbox", async move {
+            stop.cancelled().await;
+            running.stop().await;
+        });
+        Ok(())
+    }
+}
