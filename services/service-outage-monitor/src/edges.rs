@@ -1,0 +1,277 @@
+//! Edges as the rules see them (spec "Behaviour" 1): link rows grouped by edge, with high-availability data, a record
+//! for each standby, joined with the customer cache.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use contracts::{
+    customer_cache::{self, EdgeIdentity, LinkConfiguration, LogicalId},
+    id::{ClientId, Serial, SiteId},
+    velocloud::{EnterpriseEdge, LinkWithEdge},
+};
+use indexmap::IndexMap;
+use serde::Serialize;
+use ticketing::outage::{OutageKind, Signals};
+
+/// The state of an edge. Everything but offline counts as up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct State(String);
+
+impl State {
+    /// `OFFLINE`.
+    pub fn offline() -> Self {
+        Self("OFFLINE".to_owned())
+    }
+
+    /// `CONNECTED`.
+    pub fn connected() -> Self {
+        Self("CONNECTED".to_owned())
+    }
+
+    /// The state of a high-availability partner that `haState` of the primary means; `None` = high availability is
+    /// not set up.
+    fn of_partner(ha_state: Option<&str>) -> Option<Self> {
+        match ha_state {
+            Some("READY") => Some(Self::connected()),
+            Some("FAILED") => Some(Self::offline()),
+            _ => None,
+        }
+    }
+
+    /// Whether it is offline.
+    pub fn is_offline(&self) -> bool {
+        self.0 == "OFFLINE"
+    }
+
+    /// Whether it is connected.
+    pub fn is_connected(&self) -> bool {
+        self.0 == "CONNECTED"
+    }
+}
+
+impl From<&str> for State {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A WAN link of an edge. What VeloCloud does not tell is `None`, and matches nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// The interface, e.g. `GE1`.
+    pub interface: Option<String>,
+    /// The label people gave it.
+    pub label: Option<String>,
+    /// Its address.
+    pub ip: Option<String>,
+    /// Its state, e.g. `STABLE`.
+    pub state: Option<String>,
+}
+
+impl Link {
+    /// Whether it is disconnected.
+    pub fn is_down(&self) -> bool {
+        self.state.as_deref() == Some("DISCONNECTED")
+    }
+}
+
+/// The other member of a high-availability pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Partner {
+    /// Its serial number.
+    pub serial: Serial,
+    /// Its state.
+    pub state: State,
+}
+
+/// An edge and its links at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EdgeRecord {
+    /// Its serial number.
+    pub serial: Serial,
+    /// Its name (a standby has the primary's).
+    pub name: Option<String>,
+    /// Its state.
+    pub state: State,
+    /// The other member, when high availability is enabled.
+    pub partner: Option<Partner>,
+    /// Whether it is the primary member of a pair.
+    pub primary: bool,
+    /// Its links in VeloCloud's order (a standby has the primary's).
+    pub links: Vec<Link>,
+}
+
+impl EdgeRecord {
+    /// What is down; `None` = healthy.
+    pub fn outage(&self) -> Option<OutageKind> {
+        OutageKind::of(Signals {
+            edge_offline: self.state.is_offline(),
+            partner_offline: self.partner.as_ref().is_some_and(|partner| partner.state.is_offline()),
+            has_partner: self.partner.is_some(),
+            link_down: self.down_links().next().is_some(),
+        })
+    }
+
+    /// Its disconnected links in order.
+    pub fn down_links(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter(|link| link.is_down())
+    }
+
+    /// The record of its standby: the same links, states and serials exchanged.
+    fn standby(&self) -> Option<Self> {
+        let partner = self.partner.as_ref()?;
+        Some(Self {
+            serial: partner.serial.clone(),
+            state: partner.state.clone(),
+            partner: Some(Partner { serial: self.serial.clone(), state: self.state.clone() }),
+            primary: !self.primary,
+            ..self.clone()
+        })
+    }
+}
+
+/// The records of one host: grouped by edge, with high-availability data, standbys at the end.
+///
+/// Rows without state or serial, or of edges never activated, are skipped; an edge which the network-enterprise list
+/// does not have is neither down nor healthy, so it is dropped.
+pub fn records(rows: &[LinkWithEdge], enterprise_edges: &[EnterpriseEdge]) -> Vec<EdgeRecord> {
+    let mut ha_states: HashMap<&str, Option<&str>> = HashMap::new();
+    for edge in enterprise_edges {
+        if let Some(serial) = edge.serial_number.as_deref() {
+            ha_states.entry(serial).or_insert(edge.ha_state.as_deref());
+        }
+    }
+    let mut originals: IndexMap<&str, EdgeRecord> = IndexMap::new();
+    for row in rows {
+        let (Some(serial), Some(state)) = (row.edge_serial_number.as_deref(), row.edge_state.as_deref())
+        else {
+            continue;
+        };
+        if state == "NEVER_ACTIVATED" {
+            continue;
+        }
+        let Some(ha_state) = ha_states.get(serial) else { continue };
+        let record = originals.entry(serial).or_insert_with(|| first_row(row, serial, state, *ha_state));
+        record.links.push(Link {
+            interface: row.interface.clone(),
+            label: row.display_name.clone(),
+            ip: row.link_ip_address.clone(),
+            state: row.link_state.clone(),
+        });
+    }
+    let mut records: Vec<EdgeRecord> = originals.into_values().collect();
+    let standbys: Vec<EdgeRecord> = records.iter().filter_map(EdgeRecord::standby).collect();
+    records.extend(standbys);
+    records
+}
+
+fn first_row(row: &LinkWithEdge, serial: &str, state: &str, ha_state: Option<&str>) -> EdgeRecord {
+    let partner_state = State::of_partner(ha_state);
+    let primary = partner_state.is_some();
+    let partner = partner_state
+        .zip(row.edge_ha_serial_number.as_deref())
+        .map(|(state, serial)| Partner { serial: Serial::from(serial), state });
+    EdgeRecord {
+        serial: Serial::from(serial),
+        name: row.edge_name.clone(),
+        state: State::from(state),
+        partner,
+        primary,
+        links: Vec::new(),
+    }
+}
+
+/// What the customer cache knows of an edge, as far as the rules need it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MonitoredEdge {
+    /// Its identity in VeloCloud.
+    pub identity: EdgeIdentity,
+    /// Its serial number.
+    pub serial: Serial,
+    /// The client in Bruin.
+    pub client: ClientId,
+    /// The client's site.
+    pub site: Option<SiteId>,
+    /// The site's offset from UTC in hours.
+    pub offset_hours: Option<i32>,
+    /// MAC addresses of the links.
+    pub logical_ids: Vec<LogicalId>,
+    /// Configuration of the WAN links.
+    pub links_configuration: Vec<LinkConfiguration>,
+}
+
+impl From<customer_cache::CachedEdge> for MonitoredEdge {
+    fn from(cached: customer_cache::CachedEdge) -> Self {
+        Self {
+            identity: cached.edge,
+            serial: cached.serial_number,
+            client: cached.bruin_client_info.client_id,
+            site: cached.bruin_client_info.site_id,
+            offset_hours: cached.site_details.tz_offset,
+            logical_ids: cached.logical_ids,
+            links_configuration: cached.links_configuration,
+        }
+    }
+}
+
+impl MonitoredEdge {
+    /// The first configuration entry which has `interface`.
+    pub fn configuration_of(&self, interface: &str) -> Option<&LinkConfiguration> {
+        self.links_configuration.iter().find(|entry| entry.interfaces.iter().any(|has| has == interface))
+    }
+}
+
+/// A monitored edge with its record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Device {
+    /// What the cache knows.
+    pub edge: Arc<MonitoredEdge>,
+    /// What VeloCloud says now.
+    pub record: EdgeRecord,
+}
+
+impl Device {
+    /// The serial number.
+    pub fn serial(&self) -> &Serial {
+        &self.record.serial
+    }
+}
+
+/// The monitored edges which have a record, in cache order, and the serials of those which have none.
+pub fn join(cached: &[Arc<MonitoredEdge>], records: Vec<EdgeRecord>) -> (Vec<Device>, Vec<Serial>) {
+    let mut by_serial: HashMap<Serial, EdgeRecord> = HashMap::with_capacity(records.len());
+    for record in records {
+        by_serial.entry(record.serial.clone()).or_insert(record);
+    }
+    let mut devices = Vec::new();
+    let mut unknown = Vec::new();
+    for edge in cached {
+        match by_serial.get(&edge.serial) {
+            Some(record) => devices.push(Device { edge: edge.clone(), record: record.clone() }),
+            None => unknown.push(edge.serial.clone()),
+        }
+    }
+    (devices, unknown)
+}
+
+/// The edges to monitor, each once: those on no blacklist, compared by host, enterprise and edge as a whole.
+pub fn monitored(
+    cached: Vec<customer_cache::CachedEdge>,
+    blacklist: &[EdgeIdentity],
+) -> Vec<Arc<MonitoredEdge>> {
+    cached
+        .into_iter()
+        .filter(|cached| !blacklist.contains(&cached.edge))
+        .map(|cached| Arc::new(MonitoredEdge::from(cached)))
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "edges_tests.rs"]
+mod tests;

@@ -1,0 +1,347 @@
+//! How each action is carried out, and how one looks whether it was done already (spec "Improve" 12).
+//!
+//! Every action goes through [`decisions::Executor`]: intent first, outcome afterwards, nothing at all in shadow mode, and
+//! after an unknown outcome a look before a repetition.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bus::{Answer, Bus, RequestError};
+use chrono::{DateTime, TimeDelta, Utc};
+use contracts::{
+    Rpc, bruin, digi,
+    id::{DetailId, Id, Serial, TicketId},
+};
+use decisions::{Carried, Decision, Executor, Failure, Look};
+use runtime::Clock;
+use serde_json::Value;
+use ticketing::WorkQueue;
+
+use crate::{
+    action::{Action, Line},
+    config::Common,
+    reads::{Reads, Unanswered},
+    rules::creation::Creation,
+};
+
+/// What came of an action: its value, `None` in shadow mode (the flow goes on as if it had worked), or a failure, which
+/// was reported already.
+pub type Done<T> = Result<Option<T>, Failure>;
+
+/// How far the clocks of Bruin and DiGi may lie behind ours when we look for what we have just done.
+const SKEW: TimeDelta = TimeDelta::seconds(60);
+
+/// Carries actions out.
+pub struct Hands {
+    bus: Bus,
+    executor: Executor,
+    common: Arc<Common>,
+    clock: Clock,
+}
+
+/// On whose account and why something is done.
+pub struct Because {
+    /// The device.
+    pub serial: Serial,
+    /// The rule.
+    pub rule: &'static str,
+    /// What the rule looked at.
+    pub facts: Value,
+}
+
+/// How a ticket covers a device, for callers to act upon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Covered {
+    /// How it came to.
+    pub creation: Creation,
+    /// The ticket; `None` only in shadow mode.
+    pub ticket: Option<TicketId>,
+}
+
+impl Hands {
+    /// Hands which act through `executor`.
+    pub fn new(bus: Bus, executor: Executor, common: Arc<Common>, clock: Clock) -> Self {
+        Self { bus, executor, common, clock }
+    }
+
+    /// The executor, to record decisions to do nothing.
+    pub fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
+    async fn carry_out<T, P, PF, L, LF>(
+        &self,
+        reads: &Reads,
+        because: Because,
+        action: Action,
+        perform: P,
+        look: Option<L>,
+    ) -> Done<T>
+    where
+        T: Send,
+        P: Fn(Action) -> PF + Send,
+        PF: Future<Output = Result<T, Failure>> + Send,
+        L: Fn() -> LF + Send + Sync,
+        LF: Future<Output = Result<Option<T>, Unanswered>> + Send,
+    {
+        let what = decisions::Action::name(&action);
+        let target = decisions::Action::target(&action);
+        let when = if look.is_some() { Look::BeforeRepeat } else { Look::Never };
+        let decision = Decision::act(because.serial.as_str(), because.rule, because.facts, action);
+        let look = || async {
+            match &look {
+                None => Ok(None),
+                Some(look) => {
+                    look().await.map_err(|_| Failure::Unknown { reason: "the look failed".to_owned() })
+                }
+            }
+        };
+        let carried = self.executor.carry_out(decision, when, perform, look).await;
+        if let Err(failure) = &carried {
+            let environment = self.common.environment.0.to_uppercase();
+            reads
+                .report()
+                .failed(what, format!("{what} failed for {target} in {environment} environment: {failure}"));
+        }
+        Ok(carried?.and_then(Carried::value))
+    }
+
+    /// One request that changes something. Its body is not read.
+    async fn write<R: Rpc>(&self, request: &R::Request, seconds: u64) -> Result<(), Failure> {
+        accepted(self.bus.exchange::<R>(request, Duration::from_secs(seconds)).await).map(drop)
+    }
+
+    /// Asks for a ticket. A ticket in progress that appeared after our own lost request counts as new.
+    ///
+    /// # Errors
+    /// Every status but 2xx, 409, 471, 472 and 473, and no answer.
+    pub async fn create(
+        &self,
+        reads: &Reads,
+        because: Because,
+        action: Action,
+        lost_since: Option<DateTime<Utc>>,
+    ) -> Done<Covered> {
+        let Action::CreateTicket { client, serial, .. } = &action else { return Ok(None) };
+        let (client, serial) = (client.clone(), serial.clone());
+        let request = bruin::OutageTicketRequest {
+            client_id: client.clone(),
+            service_number: bruin::OneOrMany::One(serial.clone()),
+            ticket_contact: None,
+        };
+        let began = lost_since.unwrap_or_else(|| self.clock.now());
+        let attempts = AtomicUsize::new(usize::from(lost_since.is_some()));
+        let perform = |_| async {
+            let repeated = attempts.fetch_add(1, Ordering::Relaxed) > 0;
+            let within = Duration::from_secs(30);
+            let answer = self.bus.exchange::<bruin::OutageTicketCreation>(&request, within).await;
+            let answer = answer.map_err(|error| failure(&error))?;
+            let status = answer.status.unwrap_or(503);
+            let covered =
+                bruin::OutageTicket::of(status, &answer.body).and_then(|reply| Creation::of(&reply));
+            let (creation, ticket) = covered.ok_or_else(|| refused(&answer))?;
+            let creation = if repeated && creation == Creation::InProgress {
+                self.after_lost_request(reads, &ticket, began).await
+            } else {
+                creation
+            };
+            Ok(Covered { creation, ticket: Some(ticket) })
+        };
+        let look = || async {
+            let open = reads.open_tickets(&client, Some(&serial)).await?;
+            Ok(open.into_iter().next().map(|ticket| {
+                let fresh = ticket.created.is_some_and(|created| created >= began - SKEW);
+                let creation = if fresh { Creation::New } else { Creation::InProgress };
+                Covered { creation, ticket: Some(ticket.id) }
+            }))
+        };
+        self.carry_out(reads, because, action, perform, Some(look)).await
+    }
+
+    /// Whether a ticket found in progress was created by our own request whose reply was lost.
+    async fn after_lost_request(&self, reads: &Reads, ticket: &TicketId, began: DateTime<Utc>) -> Creation {
+        match reads.ticket(ticket).await {
+            Ok(found) if found.created.is_some_and(|created| created >= began - SKEW) => Creation::New,
+            _ => Creation::InProgress,
+        }
+    }
+
+    /// Appends a note. The failure's status says whether Bruin was out of reach (503).
+    pub async fn append_note(&self, reads: &Reads, because: Because, action: Action) -> Done<()> {
+        let Action::AppendNote { ticket: Some(ticket), lines, text, .. } = action.clone() else {
+            return self.record_only(reads, because, action).await;
+        };
+        let request = bruin::AppendNoteRequest {
+            ticket_id: ticket.clone(),
+            note: text.clone(),
+            service_numbers: lines.clone(),
+        };
+        let began = self.clock.now();
+        let perform = |_| async { self.write::<bruin::AppendNote>(&request, 15).await };
+        let look = || async {
+            let details = reads.fresh_details(&ticket).await?;
+            let found = details.notes.iter().any(|note| {
+                note.text.trim() == text.trim() && note.created.is_none_or(|created| created >= began - SKEW)
+            });
+            Ok(found.then_some(()))
+        };
+        self.carry_out(reads, because, action, perform, Some(look)).await
+    }
+
+    /// Opens a line again.
+    pub async fn open_line(&self, reads: &Reads, because: Because, line: Line) -> Done<()> {
+        let request =
+            bruin::TicketLineRequest { ticket_id: line.ticket.clone(), detail_id: line.line.clone() };
+        let perform = |_| async {
+            // Only exactly 200 is a success.
+            let answer =
+                accepted(self.bus.exchange::<bruin::OpenTicket>(&request, Duration::from_secs(15)).await)?;
+            if answer.status == Some(200) { Ok(()) } else { Err(refused(&answer)) }
+        };
+        let look = || async { self.line_is(reads, &line, false).await };
+        let done = self.carry_out(reads, because, Action::OpenLine(line.clone()), perform, Some(look)).await;
+        reads.changed(&line.ticket);
+        done
+    }
+
+    /// Resolves a line.
+    pub async fn resolve_line(&self, reads: &Reads, because: Because, line: Line) -> Done<()> {
+        let request =
+            bruin::TicketLineRequest { ticket_id: line.ticket.clone(), detail_id: line.line.clone() };
+        let perform = |_| async { self.write::<bruin::ResolveTicket>(&request, 15).await };
+        let look = || async { self.line_is(reads, &line, true).await };
+        let done =
+            self.carry_out(reads, because, Action::ResolveLine(line.clone()), perform, Some(look)).await;
+        reads.changed(&line.ticket);
+        done
+    }
+
+    async fn line_is(&self, reads: &Reads, line: &Line, resolved: bool) -> Result<Option<()>, Unanswered> {
+        let details = reads.fresh_details(&line.ticket).await?;
+        let found = details.lines.iter().find(|candidate| candidate.id == line.line);
+        Ok(found.filter(|found| found.is_resolved() == resolved).map(|_| ()))
+    }
+
+    /// Ends a line's pause. Harmless to fail, so never repeated.
+    pub async fn unpause_line(&self, reads: &Reads, because: Because, line: Line) -> Done<()> {
+        let request = bruin::UnpauseTicketRequest {
+            ticket_id: line.ticket.clone(),
+            service_number: Some(line.serial.clone()),
+            detail_id: Some(line.line.clone()),
+        };
+        let perform = |_| async { self.write::<bruin::UnpauseTicket>(&request, 30).await };
+        let look = None::<fn() -> std::future::Ready<Result<Option<()>, Unanswered>>>;
+        self.carry_out(reads, because, Action::UnpauseLine(line), perform, look).await
+    }
+
+    /// Changes a ticket's severity.
+    pub async fn set_severity(&self, reads: &Reads, because: Because, action: Action) -> Done<()> {
+        let Action::SetSeverity { ticket: Some(ticket), level, reason, .. } = action.clone() else {
+            return self.record_only(reads, because, action).await;
+        };
+        let request =
+            bruin::TicketSeverityRequest { ticket_id: ticket.clone(), severity: Id::Number(level.0), reason };
+        let perform = |_| async { self.write::<bruin::TicketSeverity>(&request, 45).await };
+        let look = || async { Ok((reads.ticket(&ticket).await?.severity == Some(level)).then_some(())) };
+        self.carry_out(reads, because, action, perform, Some(look)).await
+    }
+
+    /// Moves a task to a work queue.
+    pub async fn forward(&self, reads: &Reads, because: Because, action: Action) -> Done<()> {
+        let Action::Forward { ticket: Some(ticket), serial, line, queue } = action.clone() else {
+            return self.record_only(reads, because, action).await;
+        };
+        let request = bruin::ChangeWorkQueueRequest {
+            ticket_id: ticket.clone(),
+            detail_id: line,
+            service_number: Some(serial.clone()),
+            queue_name: queue.name().to_owned(),
+        };
+        let perform = |_| async { self.write::<bruin::ChangeWorkQueue>(&request, 90).await };
+        let look = || async { in_queue(reads, &ticket, &serial, queue).await };
+        let done = self.carry_out(reads, because, action, perform, Some(look)).await;
+        reads.changed(&ticket);
+        done
+    }
+
+    /// Reboots a link by its DiGi unit.
+    pub async fn reboot(&self, reads: &Reads, because: Because, action: Action) -> Done<()> {
+        let Action::RebootDigi { ticket: Some(ticket), serial, mac, .. } = action.clone() else {
+            return self.record_only(reads, because, action).await;
+        };
+        let (Some(velo_serial), Some(number), Some(mac)) = (
+            digi::Parameter::new(serial.as_str()),
+            digi::Parameter::new(ticket.to_string()),
+            digi::Parameter::new(mac),
+        ) else {
+            let reason = "the serial or the logical id has control characters".to_owned();
+            return Err(Failure::Refused { status: 400, reason });
+        };
+        let request = digi::RebootRequest { velo_serial, ticket: number, mac };
+        let began = self.clock.now();
+        let perform = |_| async { self.write::<digi::Reboot>(&request, 90).await };
+        let look = || async { Ok(reads.reboot_began(&serial, &ticket, began - SKEW).await?.then_some(())) };
+        self.carry_out(reads, because, action, perform, Some(look)).await
+    }
+
+    /// Carries out something of our own, which cannot fail and needs no look.
+    pub async fn remember(&self, reads: &Reads, because: Because, action: Action) {
+        let perform = |_| async { Ok(()) };
+        let look = None::<fn() -> std::future::Ready<Result<Option<()>, Unanswered>>>;
+        let _ = self.carry_out(reads, because, action, perform, look).await;
+    }
+
+    /// Without a ticket there is only something to record: a shadow's prediction. Live, it is a refusal.
+    async fn record_only(&self, reads: &Reads, because: Because, action: Action) -> Done<()> {
+        let perform =
+            |_| async { Err(Failure::Refused { status: 400, reason: "the ticket is not known".to_owned() }) };
+        let look = None::<fn() -> std::future::Ready<Result<Option<()>, Unanswered>>>;
+        self.carry_out(reads, because, action, perform, look).await
+    }
+
+    /// A line of a ticket.
+    pub fn line(ticket: &TicketId, line: &DetailId, serial: &Serial) -> Line {
+        Line { ticket: ticket.clone(), line: line.clone(), serial: serial.clone() }
+    }
+}
+
+async fn in_queue(
+    reads: &Reads,
+    ticket: &TicketId,
+    serial: &Serial,
+    queue: WorkQueue,
+) -> Result<Option<()>, Unanswered> {
+    let details = reads.fresh_details(ticket).await?;
+    let task = details.line(serial).and_then(|line| line.task.as_deref());
+    Ok((task == Some(queue.leads_to())).then_some(()))
+}
+
+/// A 2xx answer.
+fn accepted(answer: Result<Answer, RequestError>) -> Result<Answer, Failure> {
+    let answer = answer.map_err(|error| failure(&error))?;
+    if answer.is_success() { Ok(answer) } else { Err(refused(&answer)) }
+}
+
+fn refused(answer: &Answer) -> Failure {
+    let reason = answer.body.get().chars().take(300).collect();
+    Failure::Refused { status: answer.status.unwrap_or(503), reason }
+}
+
+/// A request without an answer: it may have been carried out, unless it surely was not delivered.
+fn failure(error: &RequestError) -> Failure {
+    if error.maybe_executed() {
+        Failure::Unknown { reason: error.to_string() }
+    } else {
+        Failure::Refused { status: error.status(), reason: error.to_string() }
+    }
+}
+
+/// Whether a failure reads as status 503: Bruin out of reach, or no answer at all.
+pub fn is_503(failure: &Failure) -> bool {
+    matches!(failure, Failure::Unknown { .. } | Failure::Refused { status: 503, .. })
+}

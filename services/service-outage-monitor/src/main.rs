@@ -1,0 +1,5 @@
+//! The process: see the library.
+
+fn main() -> std::process::ExitCode {
+    runtime::main::<service_outage_monitor::ServiceOutageMonitor>()
+}
