@@ -270,7 +270,8 @@ impl Link {
                 }
                 Some(Event::ClientError(error)) => {
                     if let Some(count) = trouble.count() {
-                        tracing::warn!(%error, count, "cannot connect to NATS, trying again");
+                        let settings = settings_behind(&error.to_string());
+                        tracing::warn!(%error, count, "cannot connect to NATS, trying again: check {settings}");
                     }
                 }
                 _ => {}
@@ -331,6 +332,18 @@ async fn authenticated(
     Ok(connect)
 }
 
+/// The settings that stand behind a failure to connect.
+fn settings_behind(error: &str) -> &'static str {
+    let error = error.to_lowercase();
+    if ["authorization", "authentication"].iter().any(|word| error.contains(word)) {
+        "NATS_USER and NATS_PASSWORD, or NATS_CREDS_FILE"
+    } else if error.contains("tls") {
+        "NATS_CA_FILE, and that NATS_SERVER1 is the name in the server's certificate"
+    } else {
+        "NATS_SERVER1, and that the server runs"
+    }
+}
+
 /// The pause before attempt number `attempt`: 0.1 s doubling up to [`LONGEST_PAUSE`], each shortened at random by up to
 /// half so that a fleet does not come back in step.
 fn pause(attempt: usize) -> Duration {
@@ -358,6 +371,13 @@ mod tests {
         let error = servers(&["nats://user:secret@:bad port".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("NATS_SERVER1") && !error.contains("secret"), "{error}");
         assert!(servers(&[" , ".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_failure_to_connect_names_the_settings_behind_it() {
+        assert!(settings_behind("authorization violation").contains("NATS_PASSWORD"));
+        assert!(settings_behind("TLS error").contains("NATS_CA_FILE"));
+        assert!(settings_behind("IO error").contains("NATS_SERVER1"));
     }
 
     #[test]

@@ -6,14 +6,14 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// Redis does not answer; peers could not exchange large payloads.
-    #[error(
-        "Redis at {address} does not answer PING: {reason}. Check REDIS_HOSTNAME, REDIS_PORT and that it runs"
-    )]
+    #[error("Redis at {address} does not answer PING: {reason}. Check {check}")]
     Redis {
         /// Host and port.
         address: String,
         /// The cause.
         reason: String,
+        /// The settings that stand behind it.
+        check: &'static str,
     },
     /// An option cannot be used, e.g. a URL that is none or a file that is missing.
     #[error("{option}: {reason}")]
@@ -26,6 +26,16 @@ pub enum ConnectError {
     /// The metrics of a bus are in the registry already.
     #[error("cannot register metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+}
+
+impl ConnectError {
+    pub(crate) fn redis(address: String, reason: String) -> Self {
+        let refused =
+            ["NOAUTH", "WRONGPASS", "AuthenticationFailed"].iter().any(|word| reason.contains(word))
+                || reason.to_lowercase().contains("password");
+        let check = if refused { "REDIS_PASSWORD" } else { "REDIS_HOSTNAME, REDIS_PORT and that it runs" };
+        Self::Redis { address, reason, check }
+    }
 }
 
 /// A request that brought no success.

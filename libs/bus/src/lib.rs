@@ -102,9 +102,8 @@ impl Bus {
         let metrics = Arc::new(metrics::Metrics::register(metrics)?);
         // Large payloads have a connection of their own, so that they delay nothing small.
         let (payloads, markers) = (Arc::new(RedisLink::open(&redis)?), Arc::new(RedisLink::open(&redis)?));
-        payloads.ping().await.map_err(|error| ConnectError::Redis {
-            address: format!("{}:{}", redis.host, redis.port),
-            reason: error.to_string(),
+        payloads.ping().await.map_err(|error| {
+            ConnectError::redis(format!("{}:{}", redis.host, redis.port), error.to_string())
         })?;
         let (link, events) = connection::Link::open(&service, &nats, Arc::clone(&metrics)).await?;
         let (inbox, replies) = inbox::Inbox::open(&link.client)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Effect, Incoming, Rejected, Request, Rpc, json};
+use crate::{Effect, Incoming, Rejected, Request, Rpc, lenient};
 
 /// The queue group of both subjects.
 pub const QUEUE: &str = "digi_bridge";
@@ -145,10 +145,10 @@ impl Request for RecoveryLogsRequest {
 #[serde(default, rename_all = "PascalCase")]
 pub struct RecoveryLogPage {
     /// The logs, in DiGi's order.
-    #[serde(deserialize_with = "json::lenient")]
+    #[serde(deserialize_with = "lenient::or_default")]
     pub logs: Vec<RecoveryLog>,
     /// How many logs this page has.
-    #[serde(deserialize_with = "json::lenient")]
+    #[serde(deserialize_with = "lenient::or_default")]
     pub count: Option<u64>,
 }
 
@@ -157,28 +157,28 @@ pub struct RecoveryLogPage {
 #[serde(default)]
 pub struct RecoveryLog {
     /// Number of the log.
-    #[serde(rename = "Id", deserialize_with = "json::lenient")]
+    #[serde(rename = "Id", deserialize_with = "lenient::or_default")]
     pub id: Option<i64>,
     /// The `request_id` of the reboot.
-    #[serde(rename = "igzID", deserialize_with = "json::lenient")]
+    #[serde(rename = "igzID", deserialize_with = "lenient::or_default")]
     pub igz_id: Option<String>,
     /// `API Start`, `Ping`, `OEMPortal`, `SSH` or `SMS`.
-    #[serde(rename = "Method", deserialize_with = "json::lenient")]
+    #[serde(rename = "Method", deserialize_with = "lenient::or_default")]
     pub method: Option<String>,
     /// Serial number of the VeloCloud edge.
-    #[serde(rename = "VeloSerial", deserialize_with = "json::lenient")]
+    #[serde(rename = "VeloSerial", deserialize_with = "lenient::or_default")]
     pub velo_serial: Option<String>,
     /// The ticket in Bruin.
-    #[serde(rename = "TicketID", deserialize_with = "json::lenient")]
+    #[serde(rename = "TicketID", deserialize_with = "lenient::or_default")]
     pub ticket_id: Option<crate::id::Id>,
     /// Whether the step helped.
-    #[serde(rename = "Success", deserialize_with = "json::lenient")]
+    #[serde(rename = "Success", deserialize_with = "lenient::or_default")]
     pub success: Option<bool>,
     /// When it began, e.g. `2021-02-15T16:08:26Z`.
-    #[serde(rename = "TimestampSTART", deserialize_with = "json::lenient")]
+    #[serde(rename = "TimestampSTART", deserialize_with = "lenient::or_default")]
     pub started: Option<String>,
     /// When it ended.
-    #[serde(rename = "TimestampEND", deserialize_with = "json::lenient")]
+    #[serde(rename = "TimestampEND", deserialize_with = "lenient::or_default")]
     pub ended: Option<String>,
 }
 

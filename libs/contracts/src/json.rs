@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Map, Value, value::RawValue};
 
 /// The object in `raw`; `None` for any other JSON value.
@@ -23,20 +22,6 @@ pub fn truthy(value: &Value) -> bool {
         Value::Array(items) => !items.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
     }
-}
-
-/// For `#[serde(deserialize_with = "json::lenient")]`: a value of an unexpected kind (null included) reads as the default,
-/// so that one odd field of a third party does not cost the whole answer.
-///
-/// # Errors
-/// Only when the text itself is not JSON.
-pub fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: DeserializeOwned + Default,
-{
-    let value = Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// Makes received text legal JSON: bare `NaN`, `Infinity` and `-Infinity` become null, a lone surrogate becomes U+FFFD.

@@ -17,7 +17,7 @@ pub mod id;
 pub mod incoming;
 pub mod instant;
 pub mod json;
-mod lenient;
+pub mod lenient;
 pub mod notifier;
 pub mod velocloud;
 

@@ -20,7 +20,7 @@ use crate::environment::{ConfigErrors, Environment, FromEnvironment, Reader, Set
 use crate::http::{self, Routes, Server};
 use crate::readiness::Readiness;
 use crate::schedule::{Schedule, panic_text};
-use crate::service::{Context, Inner, Service};
+use crate::service::{Context, Inner, Leases, Service};
 use crate::settings::ProcessSettings;
 use crate::{process, telemetry};
 
@@ -57,6 +57,13 @@ impl Runnable {
             },
             run: |environment, host| run::<S>(environment, host).boxed(),
         }
+    }
+
+    /// The same service under another name: of a program with several modes each is a deployable of its own. The name is
+    /// for those who choose and show services; the service itself keeps its own.
+    #[must_use]
+    pub fn called(self, name: &'static str, about: &'static str) -> Self {
+        Self { name, about, ..self }
     }
 
     /// The service's name, e.g. `bruin-bridge`.
@@ -243,8 +250,11 @@ async fn run_in_span<S: Service>(
             failed: CancellationToken::new(),
             failure: Mutex::new(None),
             buses: Mutex::default(),
+            leases: Leases::default(),
         }),
     };
+    // A run that is dropped ends without grace, its tasks and leases too.
+    let _cut = context.inner.cut.clone().drop_guard();
     let result = live::<S>(&context, config, host).await;
     context.wind_down(STOP_WITHIN).await;
     servers.close().await;

@@ -44,6 +44,13 @@ impl Hosted {
         anyhow::bail!("the service ended while it started")
     }
 
+    /// The lines of its metrics which begin so.
+    pub fn metrics(&self, beginning: &str) -> Vec<String> {
+        let families = self.host.metrics.gather();
+        let text = prometheus::TextEncoder::new().encode_to_string(&families).unwrap_or_default();
+        text.lines().filter(|line| line.starts_with(beginning)).map(str::to_owned).collect()
+    }
+
     /// Waits for the end of the run.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! What makes a process a good citizen of the fleet: typed settings, logs, metrics, health, a clock, schedules and a
-//! graceful stop.
+//! What makes a process a good citizen of the fleet: typed settings, logs, metrics, health, a clock, schedules, a leader's
+//! lease and a graceful stop.
 //!
 //! A service implements [`Service`] and its `main.rs` calls [`main`]. It is given a [`Context`]: the parsed settings, a
 //! [`Clock`], a metrics registry, the bus ([`Context::connect`]), a [`Schedule`], and the token that tells it to stop.
@@ -11,16 +11,21 @@
 //!     service     what the service is given (Context)
 //!     http        /_health /_ready /_jobs and own routes; /metrics; readiness and jobs are what they show
 //!     schedule    intervals, cron, one-shot jobs; told the time by the clock
+//!     leadership  which replica acts; lease: how they find out; bucket: where
 //!   environment   typed settings with all problems at once; settings: the shared ones
+//!   spans         what happened when, kept in memory for a process that shows it
 //!   logs          records, redacted, as json, line or pretty; Papertrail; redact, telemetry
 //! ```
 
+mod bucket;
 mod clock;
 mod environment;
 mod host;
 mod hosted;
 mod http;
 mod jobs;
+mod leadership;
+mod lease;
 mod logs;
 mod process;
 mod readiness;
@@ -28,15 +33,21 @@ pub mod redact;
 mod schedule;
 mod service;
 mod settings;
+mod spans;
 mod telemetry;
 
+pub use bucket::{Bucket, BucketError};
 pub use clock::Clock;
 pub use environment::{ConfigErrors, Environment, Found, FromEnvironment, Invalid, Problem, Reader, Setting};
 pub use host::{Host, Runnable, Status};
 pub use hosted::Hosted;
-pub use process::run_process;
+pub use leadership::Leadership;
+pub use lease::{LEASE_BUCKET, Lease, Periods};
+pub use process::{Spans, run_process};
 pub use schedule::{AlreadyPending, AtStart, BadCron, Outcome, Replace, Schedule};
 pub use service::{Context, Service, main};
 pub use settings::{
-    DecisionMode, LogFormat, LogSettings, PapertrailSettings, ProcessSettings, UnknownWord, WriteMode,
+    DecisionMode, LeaderElection, LogFormat, LogSettings, PapertrailSettings, ProcessSettings, UnknownWord,
+    WriteMode,
 };
+pub use spans::{KeptSpan, SpanLog};

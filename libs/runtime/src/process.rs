@@ -18,6 +18,7 @@ use crate::environment::{Environment, Setting};
 use crate::host::{Host, Runnable};
 use crate::logs::Logs;
 use crate::settings::LogSettings;
+use crate::spans::SpanLog;
 use crate::telemetry::{self, Telemetry};
 
 /// The fleet's version.
@@ -61,15 +62,27 @@ pub(crate) fn main(service: &Runnable) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let service = service.clone();
-    run_process(&settings.logs, settings.otlp_endpoint.as_ref(), async move |stop| {
+    let spans = settings.otlp_endpoint.as_ref().map_or(Spans::Nowhere, Spans::To);
+    run_process(&settings.logs, spans, async move |stop| {
         service.run(environment, Host::new(Clock::system(), stop)).await
     })
+}
+
+/// Where the spans of a process go.
+#[derive(Debug, Clone)]
+pub enum Spans<'a> {
+    /// Nowhere; the trace context of others is handed on nevertheless.
+    Nowhere,
+    /// To an OpenTelemetry collector.
+    To(&'a Url),
+    /// Into memory.
+    Kept(SpanLog),
 }
 
 /// Runs `body` as the whole of a process: sets up logs, export of spans, TLS and panics for all services in it, cancels
 /// the token which `body` gets at the first SIGTERM or SIGINT, waits for its end (at most 10 s then; a second signal ends
 /// at once), flushes, and says how to exit: 0, or 1 when `body` fails.
-pub fn run_process<B, F>(logs: &LogSettings, otlp_endpoint: Option<&Url>, body: B) -> ExitCode
+pub fn run_process<B, F>(logs: &LogSettings, spans: Spans<'_>, body: B) -> ExitCode
 where
     B: FnOnce(CancellationToken) -> F,
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -82,7 +95,7 @@ where
             return ExitCode::FAILURE;
         }
     };
-    let result = runtime.block_on(inside(logs, otlp_endpoint, body));
+    let result = runtime.block_on(inside(logs, spans, body));
     // Blocking calls which do not end must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match result {
@@ -107,12 +120,12 @@ fn threads() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 /// `Err` was logged already.
-async fn inside<B, F>(logs: &LogSettings, otlp_endpoint: Option<&Url>, body: B) -> Result<(), ()>
+async fn inside<B, F>(logs: &LogSettings, spans: Spans<'_>, body: B) -> Result<(), ()>
 where
     B: FnOnce(CancellationToken) -> F,
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
-    let prepared = prepare(logs, otlp_endpoint);
+    let prepared = prepare(logs, spans);
     let (logs, telemetry) = prepared.map_err(|error| eprintln!("{}: {error:#}", logs.service))?;
     let result = until_signal(body).await;
     if let Err(error) = &result {
@@ -125,10 +138,13 @@ where
     result.map_err(|_| ())
 }
 
-fn prepare(logs: &LogSettings, otlp_endpoint: Option<&Url>) -> anyhow::Result<(Logs, Option<Telemetry>)> {
+fn prepare(logs: &LogSettings, spans: Spans<'_>) -> anyhow::Result<(Logs, Option<Telemetry>)> {
     telemetry::install_propagator();
-    let start = |endpoint| Telemetry::start(endpoint, &logs.service, &logs.environment);
-    let telemetry = otlp_endpoint.map(start).transpose()?;
+    let telemetry = match spans {
+        Spans::Nowhere => None,
+        Spans::To(endpoint) => Some(Telemetry::start(endpoint, &logs.service, &logs.environment)?),
+        Spans::Kept(log) => Some(Telemetry::keep(log)),
+    };
     let logs = Logs::install(logs, telemetry.as_ref())?;
     log_panics();
     Ok((logs, telemetry))

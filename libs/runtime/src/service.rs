@@ -9,7 +9,7 @@ use std::time::Duration;
 use bus::{Bus, BusOptions, ConnectError, Limits};
 use futures::FutureExt;
 use parking_lot::Mutex;
-use prometheus::Registry;
+use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,13 +19,18 @@ use crate::clock::Clock;
 use crate::environment::{Environment, FromEnvironment};
 use crate::host::Runnable;
 use crate::http::Routes;
+use crate::leadership::Leadership;
+use crate::lease::{Lease, Periods};
 use crate::process;
 use crate::readiness::Readiness;
 use crate::schedule::{Schedule, panic_text};
-use crate::settings::ProcessSettings;
+use crate::settings::{LeaderElection, ProcessSettings};
 
 /// How long tasks and job runs under way may go on at the stop while the bus is still open for their requests.
 const HEAD_START: Duration = Duration::from_secs(3);
+
+/// How long leases may take to be given back.
+const GIVE_BACK_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long cut tasks may take to disappear.
 const CUT_WITHIN: Duration = Duration::from_millis(100);
@@ -107,6 +112,39 @@ pub(crate) struct Inner {
     pub(crate) failed: CancellationToken,
     pub(crate) failure: Mutex<Option<anyhow::Error>>,
     pub(crate) buses: Mutex<Vec<Bus>>,
+    pub(crate) leases: Leases,
+}
+
+/// The campaigns for leases. They go on while tasks finish their work at the stop, so they are not among the tasks.
+#[derive(Default)]
+pub(crate) struct Leases {
+    campaigns: TaskTracker,
+    release: CancellationToken,
+    gauges: Mutex<Option<IntGaugeVec>>,
+}
+
+impl Leases {
+    /// `leader{shard}`: 1 while this replica leads.
+    fn gauge(&self, shard: &str, metrics: &Registry) -> Result<IntGauge, prometheus::Error> {
+        let mut gauges = self.gauges.lock();
+        if let Some(gauges) = &*gauges {
+            return gauges.get_metric_with_label_values(&[shard]);
+        }
+        let opts = Opts::new("leader", "1 while this replica acts, by its part of the work");
+        let fresh = IntGaugeVec::new(opts, &["shard"])?;
+        metrics.register(Box::new(fresh.clone()))?;
+        gauges.insert(fresh).get_metric_with_label_values(&[shard])
+    }
+
+    async fn give_back(&self, end: Instant) {
+        self.release.cancel();
+        self.campaigns.close();
+        if timeout_at(end.min(Instant::now() + GIVE_BACK_WITHIN), self.campaigns.wait()).await.is_err() {
+            tracing::warn!(
+                "a lease was not given back in time: another replica takes over when it has run out"
+            );
+        }
+    }
 }
 
 impl Context {
@@ -152,6 +190,38 @@ impl Context {
         self.inner.schedule.clone()
     }
 
+    /// Whether this replica is the one that acts: at once always so with `LEADER_ELECTION=off`; with `jetstream` only while
+    /// it holds the lease of the service and `shard` (its part of the work, e.g. the monitored host; empty: all of it). At
+    /// the stop the lease is given back when the tasks have ended.
+    ///
+    /// # Errors
+    /// When the service has a metric `leader` of its own.
+    pub fn leadership(&self, bus: &Bus, shard: &str) -> Result<Leadership, prometheus::Error> {
+        let leases = &self.inner.leases;
+        let gauge = leases.gauge(shard, &self.metrics)?;
+        if self.process.leader_election == LeaderElection::Off {
+            gauge.set(1);
+            return Ok(Leadership::always());
+        }
+        let host =
+            self.env.get("HOSTNAME").map_or_else(|| format!("pid{}", std::process::id()), str::to_owned);
+        let lease = Lease {
+            key: Lease::key(&self.process.environment_name, self.name, self.process.decision_mode, shard),
+            holder: format!("{host}-{:08x}", rand::random::<u32>()),
+            periods: Periods::default(),
+        };
+        tracing::info!(lease = lease.key, holder = lease.holder, "campaigning for the lead");
+        let (leadership, campaign) =
+            lease.campaign(bus.client(), self.clock.clone(), gauge, leases.release.clone());
+        let cut = self.inner.cut.clone();
+        let campaign = async move {
+            // Boxed: seldom polled, and large.
+            let _ = cut.run_until_cancelled_owned(Box::pin(campaign)).await;
+        };
+        leases.campaigns.spawn(campaign.instrument(self.inner.span.clone()));
+        Ok(leadership)
+    }
+
     /// Runs a task in the background. It should end when [`Self::stop`] is cancelled; it is cut off at the end of the
     /// stop. A panic ends the service: without its task it would only look alive.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
@@ -185,6 +255,8 @@ impl Context {
         self.tasks.close();
         // Runs under way still need the bus for their last requests.
         let _ = timeout_at(end.min(Instant::now() + HEAD_START), self.tasks.wait()).await;
+        // Whoever takes over finds what is under way finished.
+        self.inner.leases.give_back(end).await;
         let buses = std::mem::take(&mut *self.inner.buses.lock());
         let left = end.saturating_duration_since(Instant::now());
         // A little less than all that is left, for the tasks which notice it.
@@ -223,6 +295,7 @@ mod tests {
             failed: CancellationToken::new(),
             failure: Mutex::new(None),
             buses: Mutex::default(),
+            leases: Leases::default(),
         };
         let process = Arc::new(process);
         Context { name: "test", env, process, clock, metrics, stop, tasks, inner: Arc::new(inner) }

@@ -30,6 +30,8 @@ pub struct ProcessSettings {
     pub write_mode: WriteMode,
     /// `DECISION_MODE` (`live`).
     pub decision_mode: DecisionMode,
+    /// `LEADER_ELECTION` (`off`).
+    pub leader_election: LeaderElection,
     /// `UPSTREAM_OVERRIDES`: development and tests only.
     pub overrides: Overrides,
     /// `ENVIRONMENT_NAME`: the name of the deployment, in log lines and alert texts.
@@ -59,6 +61,11 @@ impl ProcessSettings {
         let metrics_port = env.or("METRICS_PORT", 9090, "a port number, 0 for any free port");
         let write_mode = env.or("WRITE_MODE", WriteMode::Live, "live or dry-run");
         let decision_mode = env.or("DECISION_MODE", DecisionMode::Live, "live or shadow");
+        let leader_election = env.or(
+            "LEADER_ELECTION",
+            LeaderElection::Off,
+            "off or jetstream (one of several replicas of a monitor acts)",
+        );
         let overrides = env.parse_with(
             "UPSTREAM_OVERRIDES",
             "comma separated host=base-url pairs, e.g. api.example.com=http://127.0.0.1:8080",
@@ -93,6 +100,7 @@ impl ProcessSettings {
             metrics_port: metrics_port?,
             write_mode: write_mode?,
             decision_mode: decision_mode?,
+            leader_election: leader_election?,
             overrides: overrides?.unwrap_or_default(),
             environment_name: environment_name?,
             current_environment: current_environment?,
@@ -254,6 +262,17 @@ words! {
         Live = "live",
         /// Record what would have been done and touch nothing.
         Shadow = "shadow",
+    }
+}
+
+words! {
+    /// `LEADER_ELECTION`: which of several replicas of a monitor acts.
+    LeaderElection {
+        /// Each does: there must be only one.
+        #[default]
+        Off = "off",
+        /// The one that holds a lease in the JetStream bucket `LEASES`.
+        Jetstream = "jetstream",
     }
 }
 

@@ -19,8 +19,13 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 use url::Url;
 
+use crate::spans::SpanLog;
+
 /// The span which only names the service of its records; it is no operation and is not exported.
 pub(crate) const SERVICE_SPAN: &str = "service";
+
+/// The crate whose spans are the calls to third parties; they are of level DEBUG, so that they cost nothing unseen.
+const THIRD_PARTIES: &str = "upstream";
 
 /// How long one export may take.
 const EXPORT_WITHIN: Duration = Duration::from_secs(5);
@@ -62,14 +67,24 @@ impl Telemetry {
         Ok(Self(provider))
     }
 
-    /// Turns spans of level INFO and above into OpenTelemetry's. Events stay in the logs, where they are redacted.
+    /// Keeps the spans in memory instead, for a process that shows them itself.
+    pub(crate) fn keep(spans: SpanLog) -> Self {
+        let provider = SdkTracerProvider::builder().with_span_processor(spans).build();
+        opentelemetry::global::set_tracer_provider(provider.clone());
+        EXPORTING.store(true, Ordering::Relaxed);
+        Self(provider)
+    }
+
+    /// Turns spans of level INFO and above, and the calls to third parties, into OpenTelemetry's. Events stay in the logs,
+    /// where they are redacted.
     pub(crate) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
         let layer = tracing_opentelemetry::layer().with_tracer(self.0.tracer("automation-engine"));
         layer.with_filter(filter_fn(|metadata| {
-            metadata.is_span() && *metadata.level() <= Level::INFO && metadata.name() != SERVICE_SPAN
+            let wanted = *metadata.level() <= Level::INFO || metadata.target().starts_with(THIRD_PARTIES);
+            metadata.is_span() && wanted && metadata.name() != SERVICE_SPAN
         }))
     }
 

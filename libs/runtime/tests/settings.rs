@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use runtime::{
-    ConfigErrors, DecisionMode, Environment, FromEnvironment, Invalid, LogFormat, ProcessSettings, Reader,
-    WriteMode,
+    ConfigErrors, DecisionMode, Environment, FromEnvironment, Invalid, LeaderElection, LogFormat,
+    ProcessSettings, Reader, WriteMode,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -48,6 +48,7 @@ fn the_required_variables_suffice_and_the_rest_has_defaults() {
     assert!(settings.redis.password.is_none() && settings.nats.password.is_none());
     assert_eq!((settings.http_port, settings.metrics_port), (5000, 9090));
     assert_eq!((settings.write_mode, settings.decision_mode), (WriteMode::Live, DecisionMode::Live));
+    assert_eq!(settings.leader_election, LeaderElection::Off);
     assert_eq!(settings.logs.format, LogFormat::Json);
     assert_eq!(settings.logs.level, tracing::Level::INFO);
     assert_eq!(settings.environment_name, "automation-example");
@@ -75,6 +76,7 @@ fn every_shared_variable_is_read() {
         ("METRICS_PORT", "9091"),
         ("WRITE_MODE", "dry-run"),
         ("DECISION_MODE", "shadow"),
+        ("LEADER_ELECTION", "jetstream"),
         ("UPSTREAM_OVERRIDES", "vco1.example.test=http://127.0.0.1:1/vco1"),
         ("CURRENT_ENVIRONMENT", "production"),
         ("TIMEZONE", "US/Eastern"),
@@ -127,6 +129,7 @@ fn each_wrong_value_is_named_with_what_is_expected() {
         ("METRICS_PORT", "9090/tcp", "expected a port number, 0 for any free port"),
         ("WRITE_MODE", "dry", "expected live or dry-run"),
         ("DECISION_MODE", "dark", "expected live or shadow"),
+        ("LEADER_ELECTION", "raft", "expected off or jetstream"),
         ("UPSTREAM_OVERRIDES", "nonsense", "expected comma separated host=base-url pairs"),
         ("TIMEZONE", "Eastern", "expected an IANA time zone, e.g. US/Eastern"),
         ("LOG_FORMAT", "xml", "expected json, line or pretty"),

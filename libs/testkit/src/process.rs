@@ -50,7 +50,10 @@ impl Process {
     }
 
     /// Starts the program and waits until `ready` says yes.
-    pub(crate) async fn start<R: Future<Output = bool>>(&self, mut ready: impl FnMut() -> R) -> anyhow::Result<()> {
+    pub(crate) async fn start<R: Future<Output = bool>>(
+        &self,
+        mut ready: impl FnMut() -> R,
+    ) -> anyhow::Result<()> {
         self.spawn()?;
         let begun = Instant::now();
         loop {

@@ -15,6 +15,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use url::{Host, Url};
 
 use crate::{
@@ -228,20 +229,38 @@ impl Http {
         if deadline <= Instant::now() {
             return Err(CallError::Deadline);
         }
+        // Of level DEBUG: made only where spans are kept, and no cost elsewhere.
+        let span = tracing::debug_span!(
+            "call",
+            otel.name = format_args!("{} {}", call.method, call.route_name()),
+            otel.kind = "client",
+            http.request.method = %call.method,
+            url.template = call.route_name(),
+            server.address = url.host_str(),
+            http.response.status_code = tracing::field::Empty,
+            error.type = tracing::field::Empty,
+        );
         let mut request = client.request(call.method.clone(), settings.overrides.apply(url)).headers(headers);
         if let Some(body) = call.body() {
             request = request.body(body);
         }
         let begun = Instant::now();
         let in_flight = metrics.sent();
-        let outcome = match timeout_at(deadline, receive(request, settings.response_limit)).await {
+        let answer = receive(request, settings.response_limit).instrument(span.clone());
+        let outcome = match timeout_at(deadline, answer).await {
             Ok(outcome) => outcome,
             Err(_) => Err(CallError::Timeout),
         };
         drop(in_flight);
         let label = match &outcome {
-            Ok(response) => class(response.status),
-            Err(error) => error.kind(),
+            Ok(response) => {
+                span.record("http.response.status_code", response.status);
+                class(response.status)
+            }
+            Err(error) => {
+                span.record("error.type", error.kind());
+                error.kind()
+            }
         };
         metrics.finished(call.method.as_str(), call.route_name(), label, begun.elapsed());
         outcome

@@ -14,6 +14,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{CallError, Http, Login, LoginError, Response, Session, metrics::Metrics};
 
@@ -225,7 +226,7 @@ impl Sessions {
         }
         let number = state.held.as_ref().map_or(0, |held| held.number) + 1;
         // A task of its own: a login must not end because the caller that needed it first gave up.
-        let task = tokio::spawn(self.clone().log_in(number));
+        let task = tokio::spawn(self.clone().log_in(number).in_current_span());
         let flight = async move { task.await.unwrap_or(Err(LoginError::Unreadable("the login broke off"))) }
             .boxed()
             .shared();

@@ -16,7 +16,7 @@ pub struct Config {
     pub client_id: String,
     /// `DIGI_CLIENT_SECRET`. Required.
     pub client_secret: SecretString,
-    /// `DIGI_TOKEN_TTL`: seconds after which a token counts as old even if DiGi says that it lasts longer; default 3600.
+    /// `DIGI_TOKEN_TTL`: seconds after which a token counts as old even if DiGi says that it lasts longer. Required.
     /// A token is renewed after 80 % of its life.
     pub token_ttl: Duration,
     /// `DIGI_VERIFY_TLS`: whether DiGi's certificate is checked; default true.
@@ -30,7 +30,7 @@ impl FromEnvironment for Config {
         let base_url = env.required("DIGI_BASE_URL", "the URL of the DiGi API, http or https");
         let client_id = env.required("DIGI_CLIENT_ID", "the OAuth client id at DiGi");
         let client_secret = env.secret("DIGI_CLIENT_SECRET", "the OAuth client secret at DiGi");
-        let token_ttl = env.seconds("DIGI_TOKEN_TTL", 3600);
+        let token_ttl = env.required_seconds("DIGI_TOKEN_TTL");
         let verify_tls = env.flag("DIGI_VERIFY_TLS", true);
         let ca_file = env.optional("DIGI_CA_FILE", "a PEM file with the certificate authority of DiGi");
         Ok(Self {
@@ -53,17 +53,18 @@ mod tests {
     #[test]
     fn everything_that_is_missing_is_named_at_once() {
         let message = Environment::default().read::<Config>().unwrap_err().to_string();
-        for name in ["DIGI_BASE_URL", "DIGI_CLIENT_ID", "DIGI_CLIENT_SECRET"] {
+        for name in ["DIGI_BASE_URL", "DIGI_CLIENT_ID", "DIGI_CLIENT_SECRET", "DIGI_TOKEN_TTL"] {
             assert!(message.contains(name), "{message}");
         }
     }
 
     #[test]
-    fn certificates_are_checked_and_tokens_live_an_hour_by_default() {
+    fn certificates_are_checked_by_default() {
         let environment = Environment::from([
             ("DIGI_BASE_URL", "https://digi.example.com/base"),
             ("DIGI_CLIENT_ID", "client"),
             ("DIGI_CLIENT_SECRET", "topsecret"),
+            ("DIGI_TOKEN_TTL", "3600"),
         ]);
         let config = environment.read::<Config>().unwrap();
         assert!(config.verify_tls);

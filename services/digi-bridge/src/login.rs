@@ -45,7 +45,7 @@ impl ClientLogin {
 #[derive(Deserialize)]
 struct Token {
     access_token: String,
-    #[serde(default, deserialize_with = "contracts::json::lenient")]
+    #[serde(default, deserialize_with = "contracts::lenient::or_default")]
     expires_in: Option<f64>,
 }
 

@@ -5,7 +5,7 @@ mod running;
 
 use std::time::Duration;
 
-use running::{PATIENCE, ask, metrics, start};
+use running::{PATIENCE, start};
 use runtime::Hosted;
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
@@ -41,11 +41,11 @@ async fn stage() -> (Stage, Hosted) {
 async fn a_repeated_reboot_is_answered_from_memory_also_by_another_replica() {
     let (stage, first) = stage().await;
     stage.upstream.answer(started());
-    let answer = ask(&stage, "digi.reboot", reboot()).await;
+    let answer = stage.ask("digi.reboot", reboot()).await;
     assert_eq!(answer.0, 200);
     drop(first);
     let _second = start(&stage, &[]).await;
-    assert_eq!(ask(&stage, "digi.reboot", reboot()).await, answer);
+    assert_eq!(stage.ask("digi.reboot", reboot()).await, answer);
     assert_eq!(stage.upstream.calls_to("/RecoverDevice").len(), 1);
 }
 
@@ -54,8 +54,7 @@ async fn a_duplicate_waits_for_the_reboot_in_flight() {
     let (stage, _running) = stage().await;
     stage.upstream.answer(started());
     let hold = stage.upstream.hold();
-    let both =
-        async { tokio::join!(ask(&stage, "digi.reboot", reboot()), ask(&stage, "digi.reboot", reboot())) };
+    let both = async { tokio::join!(stage.ask("digi.reboot", reboot()), stage.ask("digi.reboot", reboot())) };
     let release = async {
         let sent = |calls: &[Received]| calls.iter().any(|call| call.path.ends_with("/RecoverDevice"));
         assert!(stage.upstream.until(PATIENCE, sent).await);
@@ -71,20 +70,20 @@ async fn a_reboot_that_was_surely_not_sent_may_be_repeated() {
     let (stage, _running) = stage().await;
     stage.upstream.answer(started());
     stage.upstream.down().await;
-    let (status, body) = ask(&stage, "digi.reboot", reboot()).await;
+    let (status, body) = stage.ask("digi.reboot", reboot()).await;
     assert_eq!(status, 500);
     assert!(body.as_str().unwrap().starts_with("DiGi: cannot connect"), "{body}");
     stage.upstream.up().await;
-    assert_eq!(ask(&stage, "digi.reboot", reboot()).await.0, 200);
+    assert_eq!(stage.ask("digi.reboot", reboot()).await.0, 200);
 }
 
 #[tokio::test]
 async fn a_reboot_whose_connection_breaks_is_never_sent_again() {
     let (stage, _running) = stage().await;
     stage.upstream.rules(vec![Rule::on("POST", REBOOT).drops()]);
-    let first = ask(&stage, "digi.reboot", reboot()).await;
+    let first = stage.ask("digi.reboot", reboot()).await;
     assert_eq!(first.0, 500);
-    assert_eq!(ask(&stage, "digi.reboot", reboot()).await, first);
+    assert_eq!(stage.ask("digi.reboot", reboot()).await, first);
     assert_eq!(stage.upstream.calls_to("/RecoverDevice").len(), 1);
 }
 
@@ -93,7 +92,7 @@ async fn a_401_leads_to_one_login_and_one_repetition() {
     let (stage, _running) = stage().await;
     let unauthorized = Rule::on("POST", REBOOT).status(401).json(&json!([{"Message": "unauthorized"}]));
     stage.upstream.rules(vec![unauthorized.clone().times(1), token("token-b", 3600), started()]);
-    assert_eq!(ask(&stage, "digi.reboot", reboot()).await.0, 200);
+    assert_eq!(stage.ask("digi.reboot", reboot()).await.0, 200);
     let tokens: Vec<_> = stage.upstream.calls_to("/RecoverDevice");
     let tokens: Vec<_> = tokens.iter().map(|call| call.header("authorization").unwrap()).collect();
     assert_eq!(tokens, ["Bearer token-a", "Bearer token-b"]);
@@ -111,12 +110,12 @@ async fn without_a_token_the_reply_says_so_and_the_next_login_is_tried_on_demand
     let stage = Stage::start("digi-bridge").await;
     stage.upstream.rules(vec![Rule::on("POST", LOGIN).status(500).text("secret-in-answer")]);
     let _running = start(&stage, &[]).await;
-    let (status, body) = ask(&stage, "get.digi.recovery.logs", json!({})).await;
+    let (status, body) = stage.ask("get.digi.recovery.logs", json!({})).await;
     assert_eq!((status, body), (500, json!("Missing BEARER token")));
     stage.upstream.rules(vec![Rule::on("GET", LOGS).json(&json!({"Logs": []}))]);
     let answered = async {
         // The bridge lets a moment pass between two logins.
-        while ask(&stage, "get.digi.recovery.logs", json!({})).await.0 != 200 {}
+        while stage.ask("get.digi.recovery.logs", json!({})).await.0 != 200 {}
     };
     tokio::time::timeout(PATIENCE, answered).await.unwrap();
 }
@@ -128,7 +127,7 @@ async fn a_token_is_renewed_before_it_expires() {
     let running = start(&stage, &[]).await;
     assert!(stage.upstream.until(PATIENCE, |calls| logins(calls) >= 3).await);
     assert_ne!(
-        metrics(&running, "digi_token_created_timestamp_seconds"),
+        running.metrics("digi_token_created_timestamp_seconds"),
         ["digi_token_created_timestamp_seconds 0"]
     );
 
@@ -143,10 +142,10 @@ async fn a_dry_run_validates_answers_and_sends_nothing() {
     let stage = Stage::start("digi-bridge").await;
     stage.upstream.answer(Rule::on("GET", LOGS).json(&json!({"Logs": []})));
     let _running = start(&stage, &[("WRITE_MODE", "dry-run")]).await;
-    let (status, body) = ask(&stage, "digi.reboot", reboot()).await;
+    let (status, body) = stage.ask("digi.reboot", reboot()).await;
     assert_eq!((status, &body[0]["VeloSerial"]), (200, &json!("VC1234567")));
-    assert_eq!(ask(&stage, "digi.reboot", json!({})).await.0, 400);
-    assert_eq!(ask(&stage, "get.digi.recovery.logs", json!({})).await.0, 200);
+    assert_eq!(stage.ask("digi.reboot", json!({})).await.0, 400);
+    assert_eq!(stage.ask("get.digi.recovery.logs", json!({})).await.0, 200);
     assert!(stage.upstream.calls_to("/RecoverDevice").is_empty());
 }
 
@@ -158,7 +157,7 @@ async fn parameters_travel_as_headers_and_nothing_else_does() {
     body["igzID"] = json!("forged");
     body["Host"] = json!("elsewhere");
     body["authorization"] = json!("Bearer forged");
-    assert_eq!(ask(&stage, "digi.reboot", body).await.0, 200);
+    assert_eq!(stage.ask("digi.reboot", body).await.0, 200);
     let call = stage.upstream.calls_to("/RecoverDevice").remove(0);
     assert_eq!(call.header("igzid"), Some("r-1"));
     assert_eq!(call.header("mac"), Some("00:04:2d:09:c4:4b:0000"));
@@ -168,7 +167,7 @@ async fn parameters_travel_as_headers_and_nothing_else_does() {
 
     stage.upstream.take_calls();
     let evil = json!({"velo_serial": "VC1\r\nEvil: yes", "ticket": "1", "MAC": "m"});
-    let (status, text) = ask(&stage, "digi.reboot", evil).await;
+    let (status, text) = stage.ask("digi.reboot", evil).await;
     assert_eq!(status, 400);
     assert!(text.as_str().unwrap().contains("velo_serial"), "{text}");
     assert!(stage.upstream.calls().is_empty());
@@ -180,7 +179,7 @@ async fn requests_and_replies_of_more_than_a_megabyte_pass() {
     let logs: Vec<Value> = (0..9_000).map(|id| json!({"Id": id, "Notes": "n".repeat(120)})).collect();
     let page = json!({"Logs": logs, "Count": 9_000});
     stage.upstream.answer(Rule::on("GET", LOGS).json(&page));
-    let (status, body) = ask(&stage, "get.digi.recovery.logs", json!({"other": "x".repeat(1_200_000)})).await;
+    let (status, body) = stage.ask("get.digi.recovery.logs", json!({"other": "x".repeat(1_200_000)})).await;
     assert_eq!((status, body), (200, page));
     for via in [Via::Token, Via::PrefixToken] {
         let request = br#"{"request_id":"r","body":{}}"#.to_vec();
@@ -197,7 +196,7 @@ async fn garbage_is_refused_and_the_service_goes_on() {
         let sent = stage.requester.request_bytes("digi.reboot", payload.into(), Via::Size, PATIENCE);
         assert_eq!(sent.await.envelope()["status"], 400, "{payload:?}");
     }
-    assert_eq!(ask(&stage, "get.digi.recovery.logs", json!({})).await.0, 200);
+    assert_eq!(stage.ask("get.digi.recovery.logs", json!({})).await.0, 200);
 }
 
 #[tokio::test]
@@ -210,7 +209,7 @@ async fn secrets_stay_out_of_replies() {
         (Rule::on("GET", LOGS).status(302).header("Location", "/elsewhere").text(""), "a redirect"),
     ] {
         stage.upstream.rules(vec![rule]);
-        let (status, body) = ask(&stage, "get.digi.recovery.logs", json!({"igzID": "hidden"})).await;
+        let (status, body) = stage.ask("get.digi.recovery.logs", json!({"igzID": "hidden"})).await;
         assert_eq!(status, 500, "{what}");
         let text = body.to_string();
         for secret in ["token-a", "Bearer", "hidden", "secret"] {
@@ -223,7 +222,7 @@ async fn secrets_stay_out_of_replies() {
 async fn the_stop_waits_for_what_is_in_flight() {
     let (stage, running) = stage().await;
     stage.upstream.answer(started().delay(Duration::from_millis(300)));
-    let asked = ask(&stage, "digi.reboot", reboot());
+    let asked = stage.ask("digi.reboot", reboot());
     let stopped = async {
         let sent = |calls: &[Received]| calls.iter().any(|call| call.path.ends_with("/RecoverDevice"));
         assert!(stage.upstream.until(PATIENCE, sent).await);

@@ -9,12 +9,12 @@
 
 mod running;
 
-use running::Running;
+use running::start;
 use testkit::recordings::Stage;
 
 #[tokio::test]
 async fn the_recordings_are_answered_alike() {
     let stage = Stage::start("notifier").await;
-    let _running = Running::start(&stage, &[]).await;
+    let _running = start(&stage, &[]).await;
     stage.play_all().await.assert_clean();
 }

@@ -16,7 +16,10 @@ const EXPECTED: &str = "the VeloCloud hosts and their operators as host+user+pas
 
 impl FromEnvironment for Config {
     fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
-        let text = env.secret("VELOCLOUD_CREDENTIALS", EXPECTED)?;
+        let text = env.secret("VELOCLOUD_CREDENTIALS", EXPECTED);
+        // Required of the existing bridge; nothing here depends on it.
+        env.time_zone()?;
+        let text = text?;
         let hosts = credentials::parse(text.expose_secret()).map_err(|problem| {
             env.reject_secret("VELOCLOUD_CREDENTIALS", &format!("{EXPECTED}; {problem}"))
         })?;
@@ -33,10 +36,13 @@ mod tests {
 
     use super::*;
 
+    fn configured(credentials: &str) -> Environment {
+        Environment::from([("VELOCLOUD_CREDENTIALS", credentials), ("TIMEZONE", "US/Eastern")])
+    }
+
     #[test]
     fn a_malformed_block_is_named_and_nothing_of_it_shown() {
-        let environment =
-            Environment::from([("VELOCLOUD_CREDENTIALS", "a.example.com+u+p;b.example.com+topsecret")]);
+        let environment = configured("a.example.com+u+p;b.example.com+topsecret");
         let message = environment.read::<Config>().unwrap_err().to_string();
         assert!(message.contains("block 2 must have the form host+user+password"), "{message}");
         assert!(!message.contains("topsecret"), "{message}");
@@ -44,8 +50,7 @@ mod tests {
 
     #[test]
     fn the_order_of_hosts_is_kept() {
-        let environment =
-            Environment::from([("VELOCLOUD_CREDENTIALS", "b.example.com+u+p+q;a.example.com+v+w")]);
+        let environment = configured("b.example.com+u+p+q;a.example.com+v+w");
         let config = environment.read::<Config>().unwrap();
         assert_eq!(
             config.hosts.iter().map(|it| it.host.as_str()).collect::<Vec<_>>(),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::join_all;
-use running::{PATIENCE, ask, metrics, start};
+use running::{PATIENCE, start};
 use runtime::Hosted;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ async fn a_request_of_more_than_a_megabyte_passes() {
     let payload =
         json!({"enterpriseId": 2, "edgeId": 4, "interval": {}, "metrics": [], "more": "x".repeat(1_500_000)});
     let body = json!({"host": "vco1.example.test", "payload": payload});
-    assert_eq!(ask(&stage, "request.edge.links.series", body).await, (200, json!([])));
+    assert_eq!(stage.ask("request.edge.links.series", body).await, (200, json!([])));
     assert_eq!(stage.upstream.calls_to("/getEdgeLinkSeries")[0].json(), payload);
 }
 
@@ -71,7 +71,7 @@ async fn identical_reads_in_flight_share_one_call_and_later_ones_ask_anew() {
     stage.upstream.answer(links().json(&json!([{"linkId": 8}])));
     let hold = stage.upstream.hold();
     let body = json!({"host": "vco1.example.test"});
-    let requests = join_all((0..5).map(|_| ask(&stage, LINKS, body.clone())));
+    let requests = join_all((0..5).map(|_| stage.ask(LINKS, body.clone())));
     let release = async {
         assert!(
             stage
@@ -80,14 +80,14 @@ async fn identical_reads_in_flight_share_one_call_and_later_ones_ask_anew() {
                 .await
         );
         // All five have been handed to the service before it is told to go on: a later request was answered.
-        let other = ask(&stage, LINKS, json!({"host": "unknown"})).await;
+        let other = stage.ask(LINKS, json!({"host": "unknown"})).await;
         assert_eq!(other.0, 404);
         drop(hold);
     };
     let (replies, ()) = tokio::join!(requests, release);
     let ids: BTreeSet<_> = replies.iter().map(|(_, body)| body[0]["linkId"].as_i64().unwrap()).collect();
     assert_eq!(ids, BTreeSet::from([7]), "{replies:?}");
-    assert_eq!(ask(&stage, LINKS, body).await.1[0]["linkId"], 8);
+    assert_eq!(stage.ask(LINKS, body).await.1[0]["linkId"], 8);
     assert_eq!(stage.upstream.calls_to("/getEnterpriseEdgeLinkStatus").len(), 2);
 }
 
@@ -97,7 +97,7 @@ async fn a_host_gets_ten_calls_at_a_time_and_every_request_its_answer() {
     stage.upstream.answer(series().delay(Duration::from_millis(20)));
     let requests = (0..40).map(|edge| {
         let payload = json!({"enterpriseId": 2, "edgeId": edge, "interval": {}, "metrics": []});
-        ask(&stage, "request.edge.links.series", json!({"host": "vco1.example.test", "payload": payload}))
+        stage.ask("request.edge.links.series", json!({"host": "vco1.example.test", "payload": payload}))
     });
     let replies = join_all(requests).await;
     assert!(replies.iter().all(|(status, _)| *status == 200), "{replies:?}");
@@ -111,19 +111,19 @@ async fn a_passing_failure_is_repeated_once() {
     let body = json!({"host": "vco1.example.test"});
     for failure in [links().status(503), links().status(502), links().drops()] {
         stage.upstream.rules(vec![failure.clone().times(1), links().json(&json!([]))]).take_calls();
-        assert_eq!(ask(&stage, LINKS, body.clone()).await, (200, json!([])));
+        assert_eq!(stage.ask(LINKS, body.clone()).await, (200, json!([])));
         assert_eq!(stage.upstream.take_calls().len(), 2);
         stage.upstream.rules(vec![failure]);
-        assert_eq!(ask(&stage, LINKS, body.clone()).await.0, 500);
+        assert_eq!(stage.ask(LINKS, body.clone()).await.0, 500);
         assert_eq!(stage.upstream.take_calls().len(), 2);
     }
     stage.upstream.down().await;
-    assert_eq!(ask(&stage, LINKS, body).await, (500, json!("Error while connecting to Velocloud API")));
+    assert_eq!(stage.ask(LINKS, body).await, (500, json!("Error while connecting to Velocloud API")));
     let route = "route=\"/monitoring/getEnterpriseEdgeLinkStatus\"";
-    let counted = metrics(&running, "upstream_calls_total");
+    let counted = running.metrics("upstream_calls_total");
     let counted = counted.iter().filter(|line| line.contains(route) && line.contains("vco1.example.test"));
     assert!(counted.count() >= 3, "2xx, 5xx and failures");
-    assert!(metrics(&running, "upstream_logins_total").iter().any(|line| line.contains("outcome=\"ok\"")));
+    assert!(running.metrics("upstream_logins_total").iter().any(|line| line.contains("outcome=\"ok\"")));
 }
 
 #[tokio::test]

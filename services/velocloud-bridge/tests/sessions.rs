@@ -6,7 +6,7 @@ mod running;
 use std::time::Duration;
 
 use futures::future::join_all;
-use running::{PATIENCE, ask, start};
+use running::{PATIENCE, start};
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
 use testkit::{Received, Rule};
@@ -45,7 +45,7 @@ async fn a_session_that_expires_in_mid_work_is_renewed_once_for_all() {
     stage.upstream.take_calls();
     stage.upstream.rules(vec![expired()]);
     let hold = stage.upstream.hold();
-    let requests = join_all((0..8).map(|edge| ask(&stage, SERIES, series(edge))));
+    let requests = join_all((0..8).map(|edge| stage.ask(SERIES, series(edge))));
     let renewal = async {
         assert!(stage.upstream.until(PATIENCE, |calls| calls.len() == 8).await);
         stage.upstream.rules(vec![
@@ -76,7 +76,7 @@ async fn a_session_that_stays_refused_is_a_401_after_one_repetition() {
         rule(path).status(302).header("Location", "/vco1/elsewhere"),
     ] {
         stage.upstream.rules(vec![refusal, Rule::on("POST", "elsewhere").json(&json!([]))]).take_calls();
-        assert_eq!(ask(&stage, SERIES, series(1)).await, expected);
+        assert_eq!(stage.ask(SERIES, series(1)).await, expected);
         let calls = stage.upstream.take_calls();
         assert_eq!((calls.len(), logins(&calls, "vco1")), (3, 1), "{calls:?}");
     }
@@ -89,13 +89,13 @@ async fn a_refused_login_at_the_start_costs_that_host_only_until_it_works() {
     stage.upstream.rules(vec![login("vco1").status(302).header("Location", "/login"), works.clone()]);
     let running = start(&stage, &[]).await;
     assert_eq!(running.host.not_ready(), Vec::<String>::new());
-    let (status, body) = ask(&stage, SERIES, series(1)).await;
+    let (status, body) = stage.ask(SERIES, series(1)).await;
     assert_eq!((status, body), (401, json!("Auth token expired for host vco1.example.test")));
-    assert_eq!(ask(&stage, SERIES, series_at("vco2.example.test", 1)).await, (200, json!([])));
+    assert_eq!(stage.ask(SERIES, series_at("vco2.example.test", 1)).await, (200, json!([])));
     assert!(stage.upstream.calls().iter().all(|call| call.path != "/login"));
 
     stage.upstream.rules(vec![works]);
-    let recovered = async { while ask(&stage, SERIES, series(1)).await.0 != 200 {} };
+    let recovered = async { while stage.ask(SERIES, series(1)).await.0 != 200 {} };
     tokio::time::timeout(PATIENCE, recovered).await.unwrap();
 }
 
@@ -105,7 +105,7 @@ async fn a_login_that_hangs_at_the_start_holds_nothing_up() {
     let slow = login("vco1").delay(Duration::from_secs(600));
     stage.upstream.rules(vec![slow, rule("metrics/getEdgeLinkSeries").json(&json!([]))]);
     let _running = start(&stage, &[]).await;
-    assert_eq!(ask(&stage, SERIES, series_at("vco2.example.test", 1)).await, (200, json!([])));
+    assert_eq!(stage.ask(SERIES, series_at("vco2.example.test", 1)).await, (200, json!([])));
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn credentials_and_cookies_stay_out_of_replies() {
         rule(path).json(&json!([])),
     ] {
         stage.upstream.rules(vec![failure]);
-        let (status, text) = ask(&stage, "alert.request.event.enterprise", body.clone()).await;
+        let (status, text) = stage.ask("alert.request.event.enterprise", body.clone()).await;
         assert!(status >= 400, "{status}");
         let text = text.to_string();
         for secret in ["one-a", "operator-one", "secret-one", "velocloud.session", "127.0.0.1"] {

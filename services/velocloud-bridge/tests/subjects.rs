@@ -3,7 +3,7 @@
 
 mod running;
 
-use running::{PATIENCE, ask, start};
+use running::{PATIENCE, start};
 use runtime::Hosted;
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
@@ -168,7 +168,7 @@ async fn every_subject_makes_its_call_and_gives_its_answer() {
         stage.upstream.rules(vec![subject.rule().header("Expires", "0").json(&subject.answer)]).take_calls();
         let mut body = subject.body.clone();
         body["unknown"] = json!([{"a": null}]);
-        assert_eq!(ask(&stage, subject.name, body).await, (200, subject.reply), "{}", subject.name);
+        assert_eq!(stage.ask(subject.name, body).await, (200, subject.reply), "{}", subject.name);
         let calls = stage.upstream.take_calls();
         assert_eq!(calls.len(), 1, "{}", subject.name);
         assert_eq!(calls[0].json(), subject.call, "{}", subject.name);
@@ -188,20 +188,20 @@ async fn every_subject_maps_each_status_as_specified() {
             On400::Json => error.clone(),
             On400::Text(text) => json!(text),
         };
-        assert_eq!(ask(&stage, name, subject.body.clone()).await, (400, expected), "{name}");
+        assert_eq!(stage.ask(name, subject.body.clone()).await, (400, expected), "{name}");
 
         for status in [403, 404, 513] {
             stage.upstream.rules(vec![subject.rule().status(status).json(&error)]);
             let text = json!(format!("Got {status} from Velocloud -> bad"));
             let expected = if subject.json { error.clone() } else { text };
-            assert_eq!(ask(&stage, name, subject.body.clone()).await, (status.into(), expected), "{name}");
+            assert_eq!(stage.ask(name, subject.body.clone()).await, (status.into(), expected), "{name}");
         }
         for rule in
             [subject.rule().status(500).json(&error), subject.rule().status(512).text("<html>oops</html>")]
         {
             stage.upstream.rules(vec![rule]);
             let expected = (500, json!("Got internal error from Velocloud"));
-            assert_eq!(ask(&stage, name, subject.body.clone()).await, expected, "{name}");
+            assert_eq!(stage.ask(name, subject.body.clone()).await, expected, "{name}");
         }
         for rule in [
             subject.rule().status(204),
@@ -210,7 +210,7 @@ async fn every_subject_maps_each_status_as_specified() {
         ] {
             stage.upstream.rules(vec![rule]);
             let expected = (500, json!("Unexpected answer from Velocloud: the answer is not JSON"));
-            assert_eq!(ask(&stage, name, subject.body.clone()).await, expected, "{name}");
+            assert_eq!(stage.ask(name, subject.body.clone()).await, expected, "{name}");
         }
     }
 }
@@ -231,7 +231,7 @@ async fn json_of_another_kind_is_a_failure_but_for_edges_and_series() {
                 _ => 500,
             };
             stage.upstream.rules(vec![subject.rule().json(&answer)]);
-            let (status, body) = ask(&stage, subject.name, subject.body.clone()).await;
+            let (status, body) = stage.ask(subject.name, subject.body.clone()).await;
             assert_eq!(status, expected, "{} {answer}: {body}", subject.name);
         }
     }
@@ -250,7 +250,7 @@ async fn a_host_that_is_not_configured_is_a_404_and_calls_nobody() {
             }
             let to = if subject.name.starts_with("alert.") { "to" } else { "to host" };
             let expected = (404, json!(format!("Cannot find a client to connect {to} {host}")));
-            assert_eq!(ask(&stage, subject.name, body).await, expected, "{}", subject.name);
+            assert_eq!(stage.ask(subject.name, body).await, expected, "{}", subject.name);
         }
     }
     assert!(stage.upstream.calls().is_empty());
@@ -263,10 +263,10 @@ async fn wrong_requests_are_refused_on_every_subject_and_garbage_too() {
     let names = subjects().into_iter().map(|subject| subject.name).chain(["request.enterprises.names"]);
     for name in names {
         for body in [Value::Null, json!(["host"]), json!("host"), json!(7)] {
-            assert_eq!(ask(&stage, name, body).await.0, 400, "{name}");
+            assert_eq!(stage.ask(name, body).await.0, 400, "{name}");
         }
         if name != "request.enterprises.names" {
-            assert_eq!(ask(&stage, name, json!({})).await.0, 400, "{name}");
+            assert_eq!(stage.ask(name, json!({})).await.0, 400, "{name}");
         }
         for payload in ["", "hello", "null", "[1,2]", "{", "{\"body\":{}", r#"{"is_stored":true,"token":7}"#]
         {
@@ -287,8 +287,8 @@ async fn names_of_all_hosts_are_filtered_and_a_failed_host_costs_the_status_only
     };
     stage.upstream.rules(vec![names("vco1", &["ACME|1|", "Foo|2|"]), names("vco2", &["ACME|1|"])]);
     let name = "request.enterprises.names";
-    assert_eq!(ask(&stage, name, json!({})).await, (200, json!(["ACME|1|", "Foo|2|", "ACME|1|"])));
-    assert_eq!(ask(&stage, name, json!({"filter": ["Foo|2|"]})).await, (200, json!(["Foo|2|"])));
+    assert_eq!(stage.ask(name, json!({})).await, (200, json!(["ACME|1|", "Foo|2|", "ACME|1|"])));
+    assert_eq!(stage.ask(name, json!({"filter": ["Foo|2|"]})).await, (200, json!(["Foo|2|"])));
     stage.upstream.rules(vec![names("vco1", &["ACME|1|", "Foo|2|"])]);
-    assert_eq!(ask(&stage, name, json!({"filter": ["ACME|1|"]})).await, (500, json!(["ACME|1|"])));
+    assert_eq!(stage.ask(name, json!({"filter": ["ACME|1|"]})).await, (500, json!(["ACME|1|"])));
 }

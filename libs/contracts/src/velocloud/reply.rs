@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::Id, json};
+use crate::{id::Id, lenient};
 
 macro_rules! rows {
     ($($(#[$doc:meta])+ $name:ident { $($(#[$field_doc:meta])+ $field:ident: $kind:ty = $wire:literal,)+ })+) => {$(
@@ -14,7 +14,7 @@ macro_rules! rows {
         #[serde(default)]
         pub struct $name {$(
             $(#[$field_doc])+
-            #[serde(rename = $wire, deserialize_with = "json::lenient")]
+            #[serde(rename = $wire, deserialize_with = "lenient::or_default")]
             pub $field: $kind,
         )+}
     )+};

@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context;
 use parking_lot::Mutex;
 use redis::AsyncCommands;
+use serde_json::{Value, json};
 
 use super::{
     compare::{Outcome, mismatches},
@@ -20,6 +21,8 @@ use crate::{Nats, OldPeer, Redis, StubPeers, StubUpstream, ports::Port};
 
 /// How long a reply may take. The third party answers at once, so only repetitions take time.
 const REPLY_WITHIN: Duration = Duration::from_secs(30);
+/// How long a test waits for a reply.
+const ASK_WITHIN: Duration = Duration::from_secs(20);
 /// How long calls and requests may come in after the reply, or after the start where nothing is asked.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
 
@@ -136,6 +139,20 @@ impl Stage {
             (*name, value)
         });
         shared.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// Asks the service as an old requester does; status and body of the reply, which echoes the id.
+    ///
+    /// # Panics
+    /// When there is no reply within 20 s, or it is none of the fleet.
+    pub async fn ask(&self, subject: &str, body: Value) -> (i64, Value) {
+        let envelope = json!({"request_id": "r-1", "body": body});
+        let mut reply = self.requester.request(subject, &envelope, ASK_WITHIN).await.envelope();
+        assert_eq!(reply.get("request_id"), Some(&json!("r-1")), "{subject}");
+        let Some(status) = reply.get("status").and_then(Value::as_i64) else {
+            panic!("{subject}: no status in {reply}")
+        };
+        (status, reply.get_mut("body").map(Value::take).unwrap_or_default())
     }
 
     /// The exchanges of the stage's file.

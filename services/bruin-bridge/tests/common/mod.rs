@@ -88,8 +88,8 @@ impl Bridge {
 
     /// A metric's value by a part of its line, e.g. the name and the labels.
     pub(crate) fn metric(&self, line: &str) -> f64 {
-        let text = prometheus::TextEncoder::new().encode_to_string(&self.run.host.metrics.gather()).unwrap();
-        text.lines().filter_map(|found| found.strip_prefix(line)?.trim().parse::<f64>().ok()).sum()
+        let values = self.run.metrics(line);
+        values.iter().filter_map(|found| found.strip_prefix(line)?.trim().parse::<f64>().ok()).sum()
     }
 
     /// Stops the bridge and gives back what it stood on.
