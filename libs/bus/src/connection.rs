@@ -106,6 +106,12 @@ impl Link {
         self.status.borrow().usable() && self.client.connection_state() == ClientState::Connected
     }
 
+    /// Whether there is a connection, also one that new requests wait for.
+    pub(crate) fn connected(&self) -> bool {
+        self.status.borrow().state == State::Connected
+            && self.client.connection_state() == ClientState::Connected
+    }
+
     /// Resolves when the connection can be used for a new request, at once if it can.
     pub(crate) async fn wait_usable(&self) -> Result<(), Closed> {
         self.wait(Status::usable).await

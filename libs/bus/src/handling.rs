@@ -191,7 +191,7 @@ async fn process(
     };
     let outcome = match endpoint.effect {
         Effect::Read => read(core, endpoint, run, deadline).await,
-        Effect::Write => write(core, endpoint, id.as_ref(), run, deadline, place).await,
+        Effect::Write => Box::pin(write(core, endpoint, id.as_ref(), run, deadline, place)).await,
     };
     (id, outcome)
 }
@@ -203,7 +203,8 @@ async fn recover(core: &Core, payload: Bytes, deadline: Instant) -> Result<Bytes
         Payload::Inline if payload.len() > core.limits.max_payload_in => Err(TOO_LARGE),
         Payload::Inline => Ok(payload),
         Payload::BadToken => Err((400, envelope::TOKEN_MALFORMED)),
-        Payload::Stored(key) => match core.store.get(&key, Kind::Request, deadline).await {
+        // Boxed like the other rare ways of a request: what all of them need room for, the usual one pays for too.
+        Payload::Stored(key) => match Box::pin(core.store.get(&key, Kind::Request, deadline)).await {
             Ok(Some(payload)) => Ok(payload),
             Ok(None) => {
                 tracing::error!("a stored request is gone from Redis");
@@ -331,7 +332,7 @@ async fn answer(
         tracing::error!(subject = endpoint.subject, bytes = payload.len(), "a reply is too large");
         "the reply is too large"
     } else {
-        match core.store.put(&payload, until).await {
+        match Box::pin(core.store.put(&payload, until)).await {
             Ok(token) => {
                 core.publish_reply(to, token, until).await;
                 return;

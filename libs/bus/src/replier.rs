@@ -82,6 +82,16 @@ pub(crate) struct Place {
 }
 
 impl Share {
+    /// A place, if one is free and nobody waits for it.
+    fn take_free(&self) -> Option<Place> {
+        if let Ok(permit) = Arc::clone(&self.own).try_acquire_owned() {
+            return Some(Place { _permits: (permit, None) });
+        }
+        let share = Arc::clone(&self.share).try_acquire_owned().ok()?;
+        let common = Arc::clone(&self.common).try_acquire_owned().ok()?;
+        Some(Place { _permits: (common, Some(share)) })
+    }
+
     async fn take(&self) -> Option<Place> {
         if let Ok(permit) = Arc::clone(&self.own).try_acquire_owned() {
             return Some(Place { _permits: (permit, None) });
@@ -258,7 +268,7 @@ impl Reader {
             let order = loop {
                 tokio::select! {
                     message = subscriber.next() => match message {
-                        Some(message) => self.endpoint.accept(&self.core, message).await,
+                        Some(message) => self.accept(message).await,
                         None => break None,
                     },
                     order = orders.recv() => break order,
@@ -266,7 +276,8 @@ impl Reader {
                 }
             };
             let Some(order) = order else { break };
-            self.fence(&mut subscriber, order.until).await;
+            // Boxed like the refusal below: rare, and large enough to make all that is around it large.
+            Box::pin(self.fence(&mut subscriber, order.until)).await;
             let _ = order.fenced.send(());
             let Some(resume) = order.resume else { break };
             let _ = resume.await;
@@ -302,16 +313,42 @@ impl Reader {
             tokio::select! {
                 biased;
                 message = subscriber.next() => match message {
-                    Some(message) => self.endpoint.accept(&self.core, message).await,
+                    Some(message) => self.accept(message).await,
                     None => return,
                 },
                 () = &mut trip => break,
             }
         }
         while let Some(Some(message)) = subscriber.next().now_or_never() {
-            self.endpoint.accept(&self.core, message).await;
+            self.accept(message).await;
         }
     }
+
+    /// Hands a request to a task of its own when there is a place and nobody waits before it; else queues it, or
+    /// answers 503 when the queue is full.
+    async fn accept(&self, message: Message) {
+        let Self { core, endpoint } = self;
+        let received = Instant::now();
+        let Some(waiting) = endpoint.enqueue(core, message, received) else { return };
+        match waiting {
+            Entered::AtOnce(waiting, place) => start(core, endpoint, waiting, place),
+            Entered::Refused(message) => {
+                let reason = "too many requests at present";
+                Box::pin(handling::refuse(core, endpoint, message, received, 503, reason)).await;
+            }
+        }
+    }
+}
+
+/// How a request enters that is not queued.
+enum Entered {
+    AtOnce(Waiting, Place),
+    Refused(Message),
+}
+
+fn start(core: &Arc<Core>, endpoint: &Arc<Endpoint>, waiting: Waiting, place: Place) {
+    let handling = handling::handle(Arc::clone(core), Arc::clone(endpoint), waiting, place);
+    core.work.spawn(handling.in_current_span());
 }
 
 impl Endpoint {
@@ -320,35 +357,32 @@ impl Endpoint {
         subscribed.map_err(|error| error.to_string())
     }
 
-    /// Queues a request, or answers 503 when the queue is full.
-    async fn accept(&self, core: &Core, message: Message) {
-        let received = Instant::now();
+    /// Queues a request (`None`), unless it can be handled at once or the queue is full.
+    fn enqueue(&self, core: &Core, message: Message, received: Instant) -> Option<Entered> {
         let size = message.payload.len();
-        let refused = {
-            let mut queue = self.queue.lock();
-            let full = queue.waiting.len() >= core.limits.queued.max(1)
-                || (queue.bytes + size > core.limits.queued_bytes && !queue.waiting.is_empty());
-            if full {
-                Some(message)
-            } else {
-                queue.bytes += size;
-                queue.waiting.push_back(Waiting {
-                    message,
-                    received,
-                    deadline: received + self.answer_within,
-                });
-                self.queued.inc();
-                None
-            }
-        };
-        let Some(message) = refused else {
-            self.filled.notify_one();
-            return;
-        };
-        if let Some(count) = self.overloads.count() {
-            tracing::warn!(subject = self.subject, count, "overloaded, refusing requests");
+        let mut queue = self.queue.lock();
+        if queue.waiting.is_empty()
+            && !core.abort.is_cancelled()
+            && let Some(place) = self.share.take_free()
+        {
+            let waiting = Waiting { message, received, deadline: received + self.answer_within };
+            return Some(Entered::AtOnce(waiting, place));
         }
-        handling::refuse(core, self, message, received, 503, "too many requests at present").await;
+        let full = queue.waiting.len() >= core.limits.queued.max(1)
+            || (queue.bytes + size > core.limits.queued_bytes && !queue.waiting.is_empty());
+        if full {
+            drop(queue);
+            if let Some(count) = self.overloads.count() {
+                tracing::warn!(subject = self.subject, count, "overloaded, refusing requests");
+            }
+            return Some(Entered::Refused(message));
+        }
+        queue.bytes += size;
+        queue.waiting.push_back(Waiting { message, received, deadline: received + self.answer_within });
+        self.queued.inc();
+        drop(queue);
+        self.filled.notify_one();
+        None
     }
 
     /// The oldest waiting request's deadline.
@@ -395,8 +429,7 @@ async fn dispatch(core: Arc<Core>, endpoint: Arc<Endpoint>) {
             () = core.abort.cancelled() => refuse(&core, &endpoint, 503, handling::STOPPING).await,
             place = endpoint.share.take() => {
                 let (Some(place), Some(waiting)) = (place, endpoint.pop()) else { continue };
-                let handling = handling::handle(Arc::clone(&core), Arc::clone(&endpoint), waiting, place);
-                core.work.spawn(handling.in_current_span());
+                start(&core, &endpoint, waiting, place);
             }
             () = tokio::time::sleep_until(deadline) => refuse(&core, &endpoint, 500, handling::TOO_LATE).await,
         }
@@ -405,7 +438,7 @@ async fn dispatch(core: Arc<Core>, endpoint: Arc<Endpoint>) {
 
 async fn refuse(core: &Core, endpoint: &Endpoint, status: u16, reason: &'static str) {
     if let Some(waiting) = endpoint.pop() {
-        handling::refuse(core, endpoint, waiting.message, waiting.received, status, reason).await;
+        Box::pin(handling::refuse(core, endpoint, waiting.message, waiting.received, status, reason)).await;
     }
 }
 

@@ -160,7 +160,7 @@ impl Core {
                 token.clone()
             } else {
                 phase.set(Phase::Storing);
-                let stored = self.store.put(&outgoing.payload, deadline).await;
+                let stored = Box::pin(self.store.put(&outgoing.payload, deadline)).await;
                 let stored = stored.map_err(|error| RequestError::PayloadStore {
                     subject: subject(),
                     reason: error.to_string(),
@@ -244,7 +244,7 @@ impl Core {
             }
             Payload::Stored(key) => {
                 phase.set(Phase::Fetching);
-                match self.store.get(&key, Kind::Reply, deadline).await {
+                match Box::pin(self.store.get(&key, Kind::Reply, deadline)).await {
                     Ok(Some(payload)) => payload,
                     Ok(None) => return Err(lost(envelope::PAYLOAD_MISSING.to_owned())),
                     Err(StoreError::TooLarge { bytes }) => {

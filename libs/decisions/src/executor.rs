@@ -4,6 +4,8 @@ use std::{fmt, future::Future, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use prometheus::{IntCounterVec, Opts, Registry};
+use serde_json::Value;
+use tracing::Instrument;
 
 use crate::{
     decision::{Action, Decision, Verdict},
@@ -160,11 +162,40 @@ impl Executor {
             return Ok(None);
         };
         let (device, rule) = (decision.device, decision.rule);
+        // One span around what is recorded and what is done: from the ledger one finds the requests, and back.
+        let span = tracing::info_span!(
+            "decision",
+            otel.name = format_args!("{} by {rule}", action.name()),
+            device,
+            rule,
+            action = action.name(),
+        );
+        self.act(device, rule, decision.facts, action, when, perform, look).instrument(span).await
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the body of `carry_out`, in its span")]
+    async fn act<A, T, P, PF, L, LF>(
+        &self,
+        device: String,
+        rule: &'static str,
+        facts: Value,
+        action: A,
+        when: Look,
+        perform: P,
+        look: L,
+    ) -> Result<Option<Carried<T>>, Failure>
+    where
+        A: Action + Clone,
+        P: Fn(A) -> PF + Send,
+        PF: Future<Output = Result<T, Failure>> + Send,
+        L: Fn() -> LF + Send,
+        LF: Future<Output = Result<Option<T>, Failure>> + Send,
+    {
         let intent = Step::Intent {
             action: action.name().to_owned(),
             target: action.target(),
             details: serde_json::to_value(&action).unwrap_or_default(),
-            facts: decision.facts,
+            facts,
         };
         self.ledger.write(self.record(device.clone(), rule, intent)).await;
         if self.mode == Mode::Shadow {
@@ -241,7 +272,7 @@ mod tests {
     use super::*;
     use parking_lot::Mutex;
     use serde::Serialize;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[derive(Clone, Serialize)]
     struct AppendNote {

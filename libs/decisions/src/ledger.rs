@@ -7,28 +7,37 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
-    self, consumer,
+    self,
     stream::{Config, DiscardPolicy, StorageType},
 };
 use bytes::Bytes;
-use futures::StreamExt;
+use opentelemetry::trace::TraceContextExt;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::record::Record;
+use crate::{
+    reading::{self, ReadError},
+    record::Record,
+    story::{self, Story},
+};
 
 /// The stream's name.
 pub const STREAM: &str = "DECISIONS";
+/// The header of a message that says in which span its records were written (`traceparent` of W3C).
+pub const TRACE_CONTEXT: &str = "traceparent";
 /// How long records are kept.
 const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Upper bound of the stream on disk, in bytes; the oldest records go first.
 const MAX_BYTES: i64 = 1 << 30;
 /// How long one write may hold an action up.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// After a failed write the log is used for so long before the stream is tried again.
 const PAUSE: Duration = Duration::from_secs(30);
 /// A batch of abstentions is cut into messages of about so many bytes.
 const BATCH: usize = 256 * 1024;
+/// The last token of a batch's subject.
+pub(crate) const BATCHED: &str = "_";
 /// Upper bound of records which the in-memory ledger keeps.
 const MEMORY: usize = 100_000;
 
@@ -36,6 +45,7 @@ const MEMORY: usize = 100_000;
 #[derive(Clone)]
 pub struct Ledger(Arc<Store>);
 
+#[allow(clippy::large_enum_variant, reason = "there is one, behind an Arc")]
 enum Store {
     Stream { jetstream: jetstream::Context, ready: tokio::sync::Mutex<Readiness> },
     Log,
@@ -95,7 +105,7 @@ impl Ledger {
     /// Writes records which belong together, in as few messages as their size allows.
     pub async fn write_many(&self, records: Vec<Record>) {
         if !records.is_empty() {
-            self.put(records, "_").await;
+            self.put(records, BATCHED).await;
         }
     }
 
@@ -122,24 +132,33 @@ impl Ledger {
     /// be read; the log gives none.
     ///
     /// # Errors
-    /// When the stream exists and cannot be read.
+    /// When there is no stream, or it cannot be read.
     pub async fn read(&self, device: Option<&str>) -> Result<Vec<Record>, ReadError> {
-        let mut records = match &*self.0 {
-            Store::Memory(_) => self.kept(),
-            Store::Log => Vec::new(),
-            Store::Stream { jetstream, .. } => read_stream(jetstream).await?,
-        };
-        if let Some(device) = device {
-            records.retain(|record| record.device == device);
+        match &*self.0 {
+            Store::Stream { jetstream, .. } => match device {
+                Some(device) => reading::of_device(jetstream, device).await,
+                None => reading::all(jetstream).await,
+            },
+            Store::Memory(_) | Store::Log => {
+                let mut records = self.kept();
+                records.retain(|record| device.is_none_or(|device| record.device == device));
+                Ok(records)
+            }
         }
-        Ok(records)
+    }
+
+    /// What was last decided about a device, by each service and mode. Reads as little of the stream as that takes: of
+    /// the batches only the newest, at most those of [`crate::LOOK_BACK`].
+    ///
+    /// # Errors
+    /// When there is no stream, or it cannot be read.
+    pub async fn last(&self, device: &str) -> Result<Vec<Story>, ReadError> {
+        match &*self.0 {
+            Store::Stream { jetstream, .. } => reading::last(jetstream, device).await,
+            Store::Memory(_) | Store::Log => Ok(story::stories(self.read(Some(device)).await?)),
+        }
     }
 }
-
-/// The ledger's stream could not be read.
-#[derive(Debug, thiserror::Error)]
-#[error("the stream {STREAM} cannot be read: {0}")]
-pub struct ReadError(String);
 
 /// Creates the stream once; whether it may be written now.
 async fn ensure(jetstream: &jetstream::Context, ready: &tokio::sync::Mutex<Readiness>) -> bool {
@@ -177,7 +196,8 @@ async fn publish(jetstream: &jetstream::Context, records: &[Record], device: &st
     let subject = format!("decisions.{}.{}.{device}", token(&first.service), first.mode);
     let mut acks = Vec::new();
     for payload in batches(records) {
-        match timeout(PATIENCE, jetstream.publish(subject.clone(), payload)).await {
+        let sent = jetstream.publish_with_headers(subject.clone(), trace_context(), payload);
+        match timeout(PATIENCE, sent).await {
             Ok(Ok(ack)) => acks.push(ack),
             _ => return false,
         }
@@ -188,6 +208,20 @@ async fn publish(jetstream: &jetstream::Context, records: &[Record], device: &st
         }
     }
     true
+}
+
+/// The W3C trace context of the present span, so that a record leads to the requests around it. Empty where spans are
+/// not kept.
+fn trace_context() -> async_nats::HeaderMap {
+    let mut headers = async_nats::HeaderMap::new();
+    let context = tracing::Span::current().context();
+    let span = context.span().span_context().clone();
+    if span.is_valid() {
+        let flags = span.trace_flags().to_u8();
+        let parent = format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id());
+        headers.insert(TRACE_CONTEXT, parent.as_str());
+    }
+    headers
 }
 
 /// Records as JSON lines, in messages of about [`BATCH`] bytes.
@@ -209,28 +243,6 @@ fn batches(records: &[Record]) -> Vec<Bytes> {
     messages
 }
 
-async fn read_stream(jetstream: &jetstream::Context) -> Result<Vec<Record>, ReadError> {
-    let failed = |error: &dyn std::fmt::Display| ReadError(error.to_string());
-    let mut stream = match jetstream.get_stream(STREAM).await {
-        Ok(stream) => stream,
-        Err(error) => return Err(failed(&error)),
-    };
-    let mut left = stream.info().await.map_err(|error| failed(&error))?.state.messages;
-    let config = consumer::pull::OrderedConfig::default();
-    let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
-    let mut messages = consumer.messages().await.map_err(|error| failed(&error))?;
-    let mut records = Vec::new();
-    while left > 0 {
-        let next = timeout(PATIENCE, messages.next()).await.map_err(|_| failed(&"no answer"))?;
-        let Some(message) = next else { break };
-        let message = message.map_err(|error| failed(&error))?;
-        left = message.info().map_err(|error| failed(&error))?.pending;
-        let lines = serde_json::Deserializer::from_slice(&message.payload).into_iter::<Record>();
-        records.extend(lines.filter_map(Result::ok));
-    }
-    Ok(records)
-}
-
 fn log(records: &[Record]) {
     for record in records {
         let json = serde_json::to_string(record).unwrap_or_default();
@@ -239,7 +251,7 @@ fn log(records: &[Record]) {
 }
 
 /// A text as one token of a NATS subject.
-fn token(text: &str) -> String {
+pub(crate) fn token(text: &str) -> String {
     let clean: String =
         text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' }).collect();
     if clean.is_empty() { "-".to_owned() } else { clean }

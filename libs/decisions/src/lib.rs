@@ -8,13 +8,18 @@
 //!   (`DECISION_MODE=shadow`) it records what it would have done and touches nothing.
 //! - [`Decision`] is what a rule decided for one device: an action, or "nothing, because ...".
 //! - [`Ledger`] keeps facts, rule, intent and outcome in a JetStream stream when the server has one, else in log lines.
+//! - [`Story`] is what it tells of one device: the last decision of each rule.
 
 mod decision;
 mod executor;
 mod ledger;
+mod reading;
 mod record;
+mod story;
 
 pub use decision::{Action, Decision, Verdict};
 pub use executor::{Carried, Executor, Failure, Look};
-pub use ledger::{Ledger, ReadError, STREAM};
+pub use ledger::{Ledger, STREAM, TRACE_CONTEXT};
+pub use reading::{LOOK_BACK, ReadError};
 pub use record::{Mode, Outcome, ParseModeError, Record, Step};
+pub use story::Story;

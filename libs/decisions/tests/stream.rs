@@ -1,7 +1,13 @@
 //! The ledger in a real JetStream, and without one.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 use chrono::DateTime;
-use decisions::{Action, Carried, Decision, Executor, Ledger, Look, Mode, Outcome, Step};
+use decisions::{Action, Carried, Decision, Executor, Ledger, Look, Mode, Outcome, ReadError, Step};
 use prometheus::Registry;
 use serde::Serialize;
 use serde_json::json;
@@ -23,12 +29,20 @@ impl Action for Resolve {
 
 async fn resolve(executor: &Executor, device: &str) {
     let decision = Decision::act(device, "autoresolve", json!({"state": "healthy"}), Resolve { ticket: 555 });
-    let done = executor.carry_out(decision, Look::BeforeRepeat, |_| async { Ok(()) }, || async { Ok(None) }).await;
+    let done =
+        executor.carry_out(decision, Look::BeforeRepeat, |_| async { Ok(()) }, || async { Ok(None) }).await;
     assert_eq!(done, Ok(Some(Carried::Done(()))));
 }
 
 fn executor(ledger: &Ledger) -> Executor {
-    Executor::new("service-outage-monitor", Mode::Live, ledger.clone(), || DateTime::UNIX_EPOCH, &Registry::new()).unwrap()
+    Executor::new(
+        "service-outage-monitor",
+        Mode::Live,
+        ledger.clone(),
+        || DateTime::UNIX_EPOCH,
+        &Registry::new(),
+    )
+    .unwrap()
 }
 
 #[tokio::test]
@@ -37,16 +51,50 @@ async fn what_was_decided_is_read_back_by_device_after_a_restart() {
     let ledger = Ledger::stream(nats.client().await);
     let executor = executor(&ledger);
     resolve(&executor, "VC 1.2").await;
-    let healthy = (0..3_000).map(|n| Decision::<Resolve>::abstain(format!("VC{n}"), "healthy", json!({}), "no ticket"));
+    let healthy =
+        (0..3_000).map(|n| Decision::<Resolve>::abstain(format!("VC{n}"), "healthy", json!({}), "no ticket"));
     executor.abstain(healthy).await;
 
     let again = Ledger::stream(nats.client().await);
     let of_device = again.read(Some("VC 1.2")).await.unwrap();
     assert_eq!(of_device.len(), 2, "{of_device:?}");
-    assert!(matches!(&of_device[0].step, Step::Intent { facts, .. } if facts == &json!({"state": "healthy"})));
+    assert!(
+        matches!(&of_device[0].step, Step::Intent { facts, .. } if facts == &json!({"state": "healthy"}))
+    );
     assert!(matches!(&of_device[1].step, Step::Outcome { outcome: Outcome::Done, .. }));
     assert_eq!(again.read(Some("VC2999")).await.unwrap().len(), 1);
     assert_eq!(again.read(None).await.unwrap().len(), 3_002);
+}
+
+#[tokio::test]
+async fn the_last_cycle_of_a_device_is_told_with_what_was_done_before() {
+    let nats = Nats::start_with_jetstream().await;
+    let ledger = Ledger::stream(nats.client().await);
+    assert!(matches!(ledger.last("VC1").await, Err(ReadError::NoStream)));
+    let now = Arc::new(AtomicI64::new(0));
+    let clock = now.clone();
+    let clock = move || DateTime::from_timestamp(clock.load(Ordering::SeqCst), 0).unwrap();
+    let executor =
+        Executor::new("service-outage-monitor", Mode::Live, ledger.clone(), clock, &Registry::new()).unwrap();
+    resolve(&executor, "VC1").await;
+    for cycle in 1..=3 {
+        now.store(cycle * 600, Ordering::SeqCst);
+        let healthy = (0..3_000)
+            .map(|n| Decision::<Resolve>::abstain(format!("VC{n}"), "healthy", json!({}), "no ticket"));
+        executor.abstain(healthy).await;
+    }
+    resolve(&executor, "VC2").await;
+
+    let last = async |device| ledger.last(device).await.unwrap();
+    let story = last("VC1").await.remove(0);
+    let at: Vec<i64> = story.cycle.iter().map(|record| record.at.timestamp()).collect();
+    assert_eq!(at, [1_800]);
+    assert!(matches!(&story.before[1].step, Step::Outcome { outcome: Outcome::Done, .. }));
+    // A batch and what stands under the device's own subject are in the order in which they were written.
+    let rules: Vec<String> =
+        last("VC2").await.remove(0).cycle.into_iter().map(|record| record.rule).collect();
+    assert_eq!(rules, ["healthy", "autoresolve", "autoresolve"]);
+    assert_eq!(last("VC3000").await, []);
 }
 
 #[tokio::test]
@@ -54,5 +102,6 @@ async fn without_jetstream_actions_go_on() {
     let nats = Nats::start().await;
     let ledger = Ledger::stream(nats.client().await);
     resolve(&executor(&ledger), "VC1").await;
-    assert!(ledger.read(None).await.is_err());
+    assert!(matches!(ledger.read(None).await, Err(ReadError::NoJetStream)));
+    assert!(matches!(ledger.last("VC1").await, Err(ReadError::NoJetStream)));
 }

@@ -20,6 +20,7 @@
 //! Not covered: a virtual machine which is suspended as a whole, with its clock, may act until its next renewal; and a
 //! bucket that is deleted. Who acts therefore looks in the third party before writing.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,7 +156,10 @@ fn clean(text: &str, dots: bool) -> String {
             b'.' if dots && !clean.is_empty() && !clean.ends_with('.') => clean.push('.'),
             b'-' | b'_' => clean.push(char::from(byte)),
             _ if byte.is_ascii_alphanumeric() => clean.push(char::from(byte)),
-            _ => clean.push_str(&format!("={byte:02X}")),
+            _ => {
+                // Writing to a String can not fail.
+                let _ = write!(clean, "={byte:02X}");
+            }
         }
     }
     if clean.ends_with('.') {
@@ -411,9 +415,9 @@ mod tests {
     async fn a_renewal_makes_an_entry_young_again() {
         let mut seen = Seen(None);
         assert_eq!(seen.stood(1), Duration::ZERO);
-        tokio::time::sleep(Duration::from_secs(9)).await;
+        sleep(Duration::from_secs(9)).await;
         assert_eq!(seen.stood(2), Duration::ZERO);
-        tokio::time::sleep(Duration::from_secs(9)).await;
+        sleep(Duration::from_secs(9)).await;
         assert_eq!(seen.stood(2), Duration::from_secs(9));
         // Gone, which is a change as well.
         assert_eq!(seen.stood(0), Duration::ZERO);

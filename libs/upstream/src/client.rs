@@ -86,7 +86,12 @@ impl Upstream {
     ///
     /// # Errors
     /// [`CallError`] when there is no answer; [`CallError::surely_not_executed`] says whether a write can be forgotten.
-    pub async fn send(&self, call: Call) -> Result<Response, CallError> {
+    pub fn send(&self, call: Call) -> impl Future<Output = Result<Response, CallError>> + Send {
+        // A call is large, and each function on its way would keep two copies of it in its future.
+        self.deliver(Box::new(call))
+    }
+
+    async fn deliver(&self, call: Box<Call>) -> Result<Response, CallError> {
         let Inner { http, sessions, retry, .. } = &*self.0;
         let settings = &http.0.settings;
         let deadline = call.deadline.instant(settings.timeout);

@@ -1,7 +1,11 @@
 //! Which servers are trusted: the TLS configuration of a client.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Weak},
+};
 
+use parking_lot::Mutex;
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -36,7 +40,28 @@ pub(crate) fn tls(settings: &Settings) -> Result<ClientConfig, BuildError> {
     Ok(config)
 }
 
-fn roots(settings: &Settings) -> Result<RootCertStore, BuildError> {
+/// The system's roots, read once for all clients of a process that trust nothing else.
+static SYSTEM: Mutex<Weak<RootCertStore>> = Mutex::new(Weak::new());
+
+fn roots(settings: &Settings) -> Result<Arc<RootCertStore>, BuildError> {
+    let roots = match &settings.ca_file {
+        None => {
+            let mut known = SYSTEM.lock();
+            known.upgrade().unwrap_or_else(|| {
+                let read = Arc::new(system_roots());
+                *known = Arc::downgrade(&read);
+                read
+            })
+        }
+        Some(file) => Arc::new(with_file(system_roots(), file, settings.name)?),
+    };
+    if roots.is_empty() {
+        tracing::warn!(upstream = settings.name, "no trusted certificates found: calls by https will fail");
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {
@@ -50,24 +75,23 @@ fn roots(settings: &Settings) -> Result<RootCertStore, BuildError> {
             );
         }
     }
-    if let Some(file) = &settings.ca_file {
-        let refused = |reason: String| BuildError::CaFile {
-            upstream: settings.name,
-            file: file.display().to_string(),
-            reason,
-        };
-        let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
-            .and_then(Iterator::collect)
-            .map_err(|error| refused(error.to_string()))?;
-        if certificates.is_empty() {
-            return Err(refused("no certificate in it".to_owned()));
-        }
-        for certificate in certificates {
-            roots.add(certificate).map_err(|error| refused(error.to_string()))?;
-        }
+    roots
+}
+
+fn with_file(
+    mut roots: RootCertStore,
+    file: &Path,
+    upstream: &'static str,
+) -> Result<RootCertStore, BuildError> {
+    let refused = |reason: String| BuildError::CaFile { upstream, file: file.display().to_string(), reason };
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect)
+        .map_err(|error| refused(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(refused("no certificate in it".to_owned()));
     }
-    if roots.is_empty() {
-        tracing::warn!(upstream = settings.name, "no trusted certificates found: calls by https will fail");
+    for certificate in certificates {
+        roots.add(certificate).map_err(|error| refused(error.to_string()))?;
     }
     Ok(roots)
 }

@@ -107,8 +107,12 @@ impl Bruin {
     }
 
     /// Sends a call that changes nothing.
-    pub(crate) async fn read(&self, call: Call, deadline: Instant) -> Result<Response, CallError> {
-        self.send(call.read(), deadline).await
+    pub(crate) fn read(
+        &self,
+        call: Call,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Response, CallError>> + Send {
+        self.send(call.read(), deadline)
     }
 
     /// Sends a call that changes something. In dry-run mode `accepted` is the answer and nothing is sent.

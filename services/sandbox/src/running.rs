@@ -186,6 +186,11 @@ impl Running {
         environment::environment_for(service, &self.addresses, &plan, &self.simulation.world)
     }
 
+    /// World, faults, calls and logins in one, for whoever shows them.
+    pub fn simulation(&self) -> &Simulation {
+        &self.simulation
+    }
+
     /// The simulated world.
     pub fn world(&self) -> &World {
         &self.simulation.world

@@ -98,9 +98,10 @@ impl Reads {
 
     /// The cached edges of some hosts.
     pub async fn customer_cache(&self, filter: &CacheFilter) -> Cache {
-        let hosts = match filter.filter.is_empty() {
-            true => "all hosts".to_owned(),
-            false => filter.filter.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+        let hosts = if filter.filter.is_empty() {
+            "all hosts".to_owned()
+        } else {
+            filter.filter.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
         };
         let answer = match self.bus.exchange::<GetCustomerCache>(filter, Duration::from_secs(60)).await {
             Ok(answer) => answer,

@@ -1,4 +1,5 @@
 //! Triage mode: what is written to which ticket.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod world;
 

@@ -1,4 +1,5 @@
 //! Triage mode when things fail, or others write too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod world;
 
@@ -67,6 +68,19 @@ async fn a_note_that_the_outage_mode_wrote_meanwhile_is_seen_right_before_writin
     let running = world.first_cycle().await;
     assert_eq!(world.bodies(EVENTS).len(), 1);
     assert_eq!(world.writes(), Vec::<String>::new());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_outage_mode_does_not_document_a_new_ticket_which_triage_has_documented() {
+    let world = World::new().await;
+    world.link_down().await;
+    world.answer(DETAILS, 200, details("I", &json!([triage("2022-01-31T15:02:59Z")]))).await;
+    let running = world.first_cycle().await;
+    world.advance(180);
+    running.finished(2).await;
+    assert_eq!(world.bodies(NOTE), Vec::<Value>::new());
+    assert_eq!(world.bodies(SEVERITY).len(), 1);
     running.stop().await;
 }
 

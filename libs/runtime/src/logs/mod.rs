@@ -24,7 +24,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use self::format::Style;
 use self::papertrail::Papertrail;
-use self::record::{Fields, Record};
+use self::record::{Fields, Record, SpanFields};
 use crate::settings::{LogFormat, LogSettings};
 use crate::telemetry::Telemetry;
 
@@ -130,7 +130,7 @@ impl LogLayer {
 impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for LogLayer {
     fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
-            let mut fields = Fields::default();
+            let mut fields = SpanFields::default();
             attributes.record(&mut fields);
             span.extensions_mut().insert(fields);
         }
@@ -138,7 +138,7 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for LogLayer {
 
     fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
         if let Some(span) = context.span(id)
-            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+            && let Some(fields) = span.extensions_mut().get_mut::<SpanFields>()
         {
             values.record(fields);
         }
@@ -147,8 +147,8 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut around = Fields::default();
         for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
-            if let Some(fields) = span.extensions().get::<Fields>() {
-                around.extend(fields);
+            if let Some(fields) = span.extensions().get::<SpanFields>() {
+                around.add_span(fields);
             }
         }
         self.write(&Record::new(event, around, &self.service));

@@ -1,7 +1,8 @@
 //! One log record: an event, the fields of the spans around it, nothing secret.
 
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -68,12 +69,86 @@ impl fmt::Display for Value {
     }
 }
 
-/// The fields of a span or an event in their order, already redacted.
+/// The fields of a span as they were recorded, for the records that may come. Most spans end without one, so nothing is
+/// redacted before; all texts lie in one buffer, which keeps a span at two allocations.
+#[derive(Debug, Default)]
+pub(crate) struct SpanFields {
+    texts: String,
+    fields: Vec<(&'static str, Kept)>,
+}
+
+#[derive(Debug)]
+enum Kept {
+    /// A part of the texts.
+    Text(Range<usize>),
+    Other(Value),
+}
+
+impl SpanFields {
+    fn keep_text(&mut self, field: &Field, write: impl FnOnce(&mut String)) {
+        let begin = self.texts.len();
+        write(&mut self.texts);
+        self.fields.push((field.name(), Kept::Text(begin..self.texts.len())));
+    }
+
+    fn keep(&mut self, field: &Field, value: Value) {
+        self.fields.push((field.name(), Kept::Other(value)));
+    }
+}
+
+impl Visit for SpanFields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.keep_text(field, |texts| texts.push_str(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.keep_text(field, |texts| {
+            // Writing into a string cannot fail.
+            let _ = write!(texts, "{value:?}");
+        });
+    }
+
+    fn record_error(&mut self, field: &Field, error: &(dyn Error + 'static)) {
+        self.keep_text(field, |texts| texts.push_str(&with_causes(error)));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.keep(field, Value::Signed(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.keep(field, Value::Unsigned(value));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.keep(field, Value::Float(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.keep(field, Value::Flag(value));
+    }
+}
+
+/// The fields of a record in their order, already redacted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
-    pub(crate) fn extend(&mut self, other: &Self) {
+    /// Adds the fields of a span, redacted.
+    pub(crate) fn add_span(&mut self, span: &SpanFields) {
+        for (name, value) in &span.fields {
+            let value = match value {
+                Kept::Text(range) => {
+                    let text = span.texts.get(range.clone()).unwrap_or_default();
+                    Value::Text(redact::shortened(text, LONGEST))
+                }
+                Kept::Other(value) => value.clone(),
+            };
+            self.set(name, value);
+        }
+    }
+
+    fn extend(&mut self, other: &Self) {
         for (name, value) in &other.0 {
             self.set(name, value.clone());
         }
@@ -117,18 +192,7 @@ impl Visit for Fields {
     }
 
     fn record_error(&mut self, field: &Field, error: &(dyn Error + 'static)) {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            let cause_text = cause.to_string();
-            // Many errors say their cause themselves.
-            if !text.contains(&cause_text) {
-                text.push_str(": ");
-                text.push_str(&cause_text);
-            }
-            source = cause.source();
-        }
-        self.record_str(field, &text);
+        self.record_str(field, &with_causes(error));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -146,6 +210,22 @@ impl Visit for Fields {
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.set(field.name(), Value::Flag(value));
     }
+}
+
+/// An error with its causes.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Many errors say their cause themselves.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
 }
 
 /// What is logged.

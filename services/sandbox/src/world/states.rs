@@ -151,6 +151,17 @@ impl World {
         healed
     }
 
+    /// Gives a link another label.
+    pub fn relabel_link(&self, serial: &str, interface: &str, label: &str) -> Changed {
+        self.change_network(serial, |network| {
+            let (edge, _) = network.device(serial)?;
+            let unknown =
+                || StateError::UnknownLink { serial: serial.to_owned(), interface: interface.to_owned() };
+            let link = edge.links.iter_mut().find(|link| link.interface == interface).ok_or_else(unknown)?;
+            Ok(std::mem::replace(&mut link.label, label.to_owned()) != label)
+        })
+    }
+
     /// Decides whether a reboot of the edge's DiGi unit will heal its link.
     pub fn set_digi_answers(&self, serial: &str, answers: bool) -> Changed {
         self.change_network(serial, |network| {

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{self, kv};
+use async_nats::jetstream::kv;
 use bus::RedisLink;
 use futures::{StreamExt, TryStreamExt, stream};
+use runtime::Bucket;
 use tokio::time::{Instant, timeout};
 
 use super::{Entry, KEEP, Key};
@@ -153,19 +154,12 @@ impl Store {
 }
 
 async fn bucket(client: &async_nats::Client) -> Result<kv::Store, StoreError> {
-    let mut context = jetstream::new(client.clone());
-    context.set_timeout(PATIENCE);
-    let config = kv::Config {
-        bucket: BUCKET.to_owned(),
-        description: "Forwards to HNOC which service-outage-monitor has pending".to_owned(),
-        history: 1,
-        max_age: KEEP.to_std().unwrap_or_default(),
-        ..kv::Config::default()
+    let bucket = Bucket {
+        name: BUCKET,
+        about: "Lines that are to be forwarded to HNOC, by ticket and serial",
+        keep: KEEP.to_std().unwrap_or_default(),
     };
-    if let Ok(Ok(found)) = timeout(PATIENCE, context.get_key_value(BUCKET)).await {
-        return Ok(found);
-    }
-    within(context.create_key_value(config)).await
+    bucket.open(client, PATIENCE).await.map_err(failed)
 }
 
 async fn within<T, E: std::fmt::Display>(call: impl Future<Output = Result<T, E>>) -> Result<T, StoreError> {

@@ -28,10 +28,10 @@ pub fn target(details: &TicketDetails, serial: &Serial) -> Ruling<Serial> {
 
 /// Whether a new ticket still lacks its note: the triage mode may have been quicker (spec triage, "Improve" 10).
 pub fn is_missing(details: &TicketDetails, serial: &Serial) -> Ruling<()> {
-    match details.notes_of(serial).iter().any(|note| note.is_triage()) {
-        false => Ok(()),
-        true => Err(Refusal::new("documentation.once", "triage has documented the new ticket already")),
+    if details.notes_of(serial).iter().any(|note| note.is_triage()) {
+        return Err(Refusal::new("documentation.once", "triage has documented the new ticket already"));
     }
+    Ok(())
 }
 
 #[derive(Template)]

@@ -51,9 +51,10 @@ pub fn schedule(
     match (trigger, history) {
         (Trigger::NewOutage | Trigger::SeverityChanged, _)
         | (Trigger::StillDown, History { pending: None, settled: false }) => Ok(due),
-        (Trigger::StillDown, History { pending: Some(at), .. }) => {
-            Err(Refusal::new("hnoc.pending", format!("a forward is due at {at} already")))
-        }
+        (Trigger::StillDown, History { pending: Some(at), .. }) => Err(Refusal::new(
+            "hnoc.pending",
+            format!("a forward is due at {} UTC already", at.format("%Y-%m-%d %H:%M")),
+        )),
         (Trigger::StillDown, History { pending: None, settled: true }) => {
             Err(Refusal::new("hnoc.done", "the line was forwarded before"))
         }
