@@ -32,7 +32,14 @@ impl Monitor {
     pub fn start(self: Arc<Self>) {
         let schedule = self.shell.schedule.clone();
         let interval = self.config.interval;
-        schedule.every("monitoring_cycle", interval, AtStart::Yes, move || self.clone().cycle());
+        schedule.every("monitoring_cycle", interval, AtStart::Yes, {
+            let monitor = self.clone();
+            move || {
+                let monitor = monitor.clone();
+                async move { monitor.shell.while_leading("monitoring_cycle", monitor.clone().cycle()).await }
+            }
+        });
+        self.shell.wake_when_leading("monitoring_cycle");
     }
 
     async fn cycle(self: Arc<Self>) {
@@ -123,7 +130,10 @@ impl Monitor {
     ) {
         let monitor = self.clone();
         let id = batch.job();
-        let job = move || async move { monitor.recheck(batch, whitelist).await };
+        let job = move || async move {
+            let job = batch.job();
+            monitor.shell.while_leading(&job, monitor.clone().recheck(batch, whitelist)).await;
+        };
         // However late: the re-check looks at the present state before it does anything.
         if let Err(error) = self.shell.schedule.once(id, due, Replace::Yes, Duration::MAX, job) {
             tracing::error!(%error, "a re-check could not be scheduled");

@@ -62,7 +62,11 @@ impl Monitor {
     fn schedule_forward(self: &Arc<Self>, key: Key, at: DateTime<Utc>) {
         let monitor = self.clone();
         let id = key.job();
-        let job = move || async move { monitor.forward_due(key).await };
+        // A follower's entry stays in the store, where the leader finds it.
+        let job = move || async move {
+            let job = key.job();
+            monitor.shell.while_leading(&job, monitor.clone().forward_due(key)).await;
+        };
         // The rule itself knows what is too late.
         if let Err(error) = self.shell.schedule.once(id, at, Replace::Yes, Duration::MAX, job) {
             tracing::error!(%error, "a forward could not be scheduled");

@@ -56,7 +56,7 @@ impl Monitor {
     /// # Errors
     /// When metrics are registered twice.
     pub fn new(ctx: Context, bus: Bus, config: Config) -> anyhow::Result<Self> {
-        let shell = Shell::new(ctx, bus, config.common.clone(), "service-outage-monitor")?;
+        let shell = Shell::new(ctx, bus, config.common.clone(), "service-outage-monitor", &config.host)?;
         Ok(Self {
             forwards: Forwards::new(shell.is_shadow()),
             quarantine: Quarantine::default(),

@@ -10,7 +10,7 @@ use contracts::{
 };
 use decisions::{Decision, Executor, Ledger, Mode};
 use futures::FutureExt;
-use runtime::{Clock, Context, DecisionMode, Schedule};
+use runtime::{Clock, Context, DecisionMode, Leadership, Schedule};
 use serde_json::{Value, json};
 
 use crate::{
@@ -33,15 +33,16 @@ pub struct Shell {
     pub(crate) slack: Slack,
     pub(crate) metrics: Metrics,
     pub(crate) hands: Hands,
+    leadership: Leadership,
     pub(crate) ctx: Context,
 }
 
 impl Shell {
-    /// Wires a shell; `name` stands in the ledger.
+    /// Wires a shell; `name` stands in the ledger, `shard` is what one replica leads: a host, or all of triage.
     ///
     /// # Errors
     /// When metrics are registered twice.
-    pub fn new(ctx: Context, bus: Bus, common: Arc<Common>, name: &str) -> anyhow::Result<Self> {
+    pub fn new(ctx: Context, bus: Bus, common: Arc<Common>, name: &str, shard: &str) -> anyhow::Result<Self> {
         let mode = match ctx.process.decision_mode {
             DecisionMode::Live => Mode::Live,
             DecisionMode::Shadow => Mode::Shadow,
@@ -54,6 +55,7 @@ impl Shell {
             slack: Slack::new(bus.clone(), ctx.tasks.clone(), mode == Mode::Shadow),
             metrics: Metrics::register(&ctx.metrics)?,
             hands: Hands::new(bus.clone(), executor, common.clone(), clock.clone()),
+            leadership: ctx.leadership(&bus, shard)?,
             schedule: ctx.schedule(),
             common,
             bus,
@@ -93,6 +95,34 @@ impl Shell {
             self.metrics.failures.inc();
         }
         outcome.ok()
+    }
+
+    /// Runs a job as long as this replica leads (`LEADER_ELECTION`): not at all when another one does, and cut off when
+    /// another one takes over. A job may be cut anywhere: whoever leads looks before it does anything again.
+    pub(crate) async fn while_leading(&self, job: &str, work: impl Future<Output = ()>) {
+        if !self.leadership.is_leader() {
+            tracing::debug!(job, "another replica leads");
+            return;
+        }
+        tokio::select! {
+            () = work => {}
+            () = self.leadership.until_lost() => tracing::warn!(job, "cut off: this replica does not lead any more"),
+        }
+    }
+
+    /// Wakes a job whenever this replica takes the lead over, so that nothing waits for the next tick.
+    pub(crate) fn wake_when_leading(&self, job: &'static str) {
+        let (mut changes, schedule) = (self.leadership.changes(), self.schedule.clone());
+        self.ctx.spawn("wake when leading", {
+            let stop = self.ctx.stop.clone();
+            async move {
+                while let Some(Ok(())) = stop.run_until_cancelled(changes.changed()).await {
+                    if *changes.borrow_and_update() {
+                        schedule.wake(job);
+                    }
+                }
+            }
+        });
     }
 
     /// Waits on the service's clock; `false` when the service stops.

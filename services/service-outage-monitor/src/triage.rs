@@ -35,7 +35,7 @@ impl Triage {
     /// # Errors
     /// When metrics are registered twice.
     pub fn new(ctx: Context, bus: Bus, config: Config) -> anyhow::Result<Self> {
-        let shell = Shell::new(ctx, bus, config.common.clone(), "service-outage-monitor-triage")?;
+        let shell = Shell::new(ctx, bus, config.common.clone(), "service-outage-monitor-triage", "triage")?;
         Ok(Self { shell, config })
     }
 }

@@ -165,9 +165,8 @@ mod tests {
     #[test]
     fn a_host_of_the_answer_itself_is_replaced_where_it_stands() {
         let text = r#"[{"host":"elsewhere","a":1},{"a":"\"host\":","b":{"host":1}},{"a":1, "host" : null }]"#;
-        let expected = concat!(
-            r#"[{"host":"h","a":1},{"a":"\"host\":","b":{"host":1},"host":"h"},{"a":1, "host" : "h" }]"#
-        );
+        let expected =
+            r#"[{"host":"h","a":1},{"a":"\"host\":","b":{"host":1},"host":"h"},{"a":1, "host" : "h" }]"#;
         assert_eq!(host_in_items(text, "h").unwrap(), expected);
     }
 

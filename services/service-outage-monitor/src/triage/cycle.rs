@@ -28,7 +28,14 @@ impl Triage {
     pub fn start(self: Arc<Self>) {
         let schedule = self.shell.schedule.clone();
         let interval = self.config.interval;
-        schedule.every("triage_cycle", interval, AtStart::Yes, move || self.clone().cycle());
+        schedule.every("triage_cycle", interval, AtStart::Yes, {
+            let triage = self.clone();
+            move || {
+                let triage = triage.clone();
+                async move { triage.shell.while_leading("triage_cycle", triage.clone().cycle()).await }
+            }
+        });
+        self.shell.wake_when_leading("triage_cycle");
     }
 
     async fn cycle(self: Arc<Self>) {
