@@ -59,3 +59,11 @@ need_mongo() {
   .venv/bin/pip install --quiet --disable-pip-version-check SecantusDB \
     || die "pip could not install SecantusDB"
 }
+
+# need_browser: Chromium with a font, Node, and what the page's tests take from npm (as the lock file says).
+need_browser() {
+  command -v chromium >/dev/null || need_debian chromium=chromium no-font=fonts-dejavu-core
+  need_debian node=nodejs npm=npm
+  (cd services/fleet/page-tests && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --silent --no-audit --no-fund) \
+    || die "npm ci failed in services/fleet/page-tests"
+}

@@ -13,6 +13,10 @@ pub fn all() -> Vec<Runnable> {
         Runnable::of::<notifier::Notifier>(),
         Runnable::of::<customer_cache::CustomerCache>(),
         Runnable::of::<service_outage_monitor::ServiceOutageMonitor>(),
+        Runnable::of::<service_outage_monitor::ServiceOutageMonitor>().called(
+            "service-outage-monitor-triage",
+            "The outage monitor in triage mode: keeps the open outage tickets informative",
+        ),
     ]
 }
 
@@ -70,6 +74,15 @@ mod tests {
         assert_eq!(names(chosen(&[]).unwrap()).len(), all().len());
         let error = chosen(&["bruin".to_owned()]).map(|_| ()).unwrap_err();
         assert!(error.to_string().starts_with("no such service: bruin; there are bruin-bridge, "), "{error}");
+    }
+
+    #[test]
+    fn triage_is_one_process_for_all_hosts() {
+        let service = chosen(&["service-outage-monitor-triage".to_owned()]).unwrap().remove(0);
+        let hosts = ["a".to_owned(), "b".to_owned()];
+        let instances = instances(&service, &Environment::default(), &hosts);
+        let labels: Vec<_> = instances.iter().map(|instance| instance.label.as_str()).collect();
+        assert_eq!(labels, ["service-outage-monitor-triage"]);
     }
 
     #[test]

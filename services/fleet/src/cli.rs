@@ -22,6 +22,11 @@ pub enum Command {
     /// Run the engine's story headless against the sandbox, and print its time line. Exits 0 only if every step
     /// happened.
     Demo(Demo),
+    /// Say what was last decided about a device, from which facts, and what came of it; also why nothing was done.
+    ///
+    /// Reads the decisions' ledger of the `fleet up` that runs on this machine, or of the server that --nats or
+    /// NATS_SERVER1 names.
+    Why(Why),
     /// List the services with what they are.
     List,
 }
@@ -40,7 +45,7 @@ pub struct Up {
     /// Seed of the simulated network: the same seed makes the same network.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
-    /// Port of the sandbox's page on 127.0.0.1; 0 takes any free one.
+    /// Port of the page on 127.0.0.1; 0 takes any free one.
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
     pub port: u16,
     /// No live table: log lines only.
@@ -57,6 +62,22 @@ pub struct Demo {
     /// Show the services' log lines (on standard error) beside the time line.
     #[arg(long)]
     pub verbose: bool,
+}
+
+/// Options of `fleet why`.
+#[derive(Debug, Args)]
+pub struct Why {
+    /// The device's serial number.
+    pub serial: String,
+    /// The NATS server with the ledger, e.g. nats://nats.example.com:4222.
+    #[arg(long, value_name = "URL")]
+    pub nats: Option<String>,
+    /// All that the ledger tells of the device, not only the last cycle.
+    #[arg(long)]
+    pub all: bool,
+    /// The records as JSON, for machines.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]

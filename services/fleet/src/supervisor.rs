@@ -50,6 +50,17 @@ impl View {
     }
 }
 
+/// What is known of every instance, for whoever shows it. Cheap to clone.
+#[derive(Clone)]
+pub struct Views(Arc<[Arc<Mutex<View>>]>);
+
+impl Views {
+    /// The present state, in the order in which the instances were given.
+    pub fn now(&self) -> Vec<View> {
+        self.0.iter().map(|view| view.lock().clone()).collect()
+    }
+}
+
 /// Runs instances until it is stopped. Dropping it stops them too.
 pub struct Supervisor {
     views: Vec<Arc<Mutex<View>>>,
@@ -75,6 +86,11 @@ impl Supervisor {
     /// What is known of every instance, in the order in which they were given.
     pub fn views(&self) -> Vec<View> {
         self.views.iter().map(|view| view.lock().clone()).collect()
+    }
+
+    /// The same to keep.
+    pub fn watched(&self) -> Views {
+        Views(self.views.iter().cloned().collect())
     }
 
     /// Waits until every instance has started, at most for `patience`.

@@ -3,19 +3,23 @@
 use std::{io::Write, time::Duration};
 
 use anyhow::Context;
-use runtime::{Clock, Environment};
+use runtime::{Clock, Environment, SpanLog};
 use sandbox::{Running, Sandbox, SandboxOptions};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    beacon::{self, Beacon},
     catalogue,
     cli::Up,
+    page::{self, Sources},
     servers::Servers,
     supervisor::{Instance, Supervisor},
     table::{self, Row},
 };
 
+/// How often a monitor looks, in seconds.
+const INTERVAL: &str = "MONITORING__MONITORING_JOB_INTERVAL";
 /// How often the live table is drawn.
 const REDRAW: Duration = Duration::from_secs(1);
 /// How often a plain output tells how things are.
@@ -27,7 +31,7 @@ const START: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When a service is unknown, a server does not start, or the page's port is taken.
-pub async fn run(options: Up, live: bool, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(options: Up, live: bool, spans: SpanLog, stop: CancellationToken) -> anyhow::Result<()> {
     let services = catalogue::chosen(&options.services)?;
     let own = Environment::from_process();
     let servers = Servers::start(own.clone()).await?;
@@ -37,7 +41,11 @@ pub async fn run(options: Up, live: bool, stop: CancellationToken) -> anyhow::Re
     let instances: Vec<Instance> = services
         .iter()
         .flat_map(|service| {
-            let environment = environment_of(service.name(), &own, &servers, sandbox.as_ref());
+            let mut environment = environment_of(service.name(), &own, &servers, sandbox.as_ref());
+            if sandbox.is_some() && own.get(INTERVAL).is_none() {
+                // Who watches wants to see the engine look within seconds.
+                environment = environment.with(INTERVAL, "10");
+            }
             catalogue::instances(service, &environment, &hosts)
         })
         .collect();
@@ -51,9 +59,25 @@ pub async fn run(options: Up, live: bool, stop: CancellationToken) -> anyhow::Re
         },
         () = stop.cancelled() => {}
     }
+    let ended = CancellationToken::new();
+    let _end = ended.clone().drop_guard();
+    let sources = Sources {
+        simulation: sandbox.as_ref().map(|sandbox| sandbox.simulation().clone()),
+        services: supervisor.watched(),
+        spans,
+        clock: clock.clone(),
+        environment: servers.environment().merged(&own),
+    };
+    let address = page::start(options.port, sources, ended).await?;
+    println!("The page:    http://{address}/");
     if let Some(sandbox) = &sandbox {
-        println!("The page:    {}", sandbox.base_url());
-        println!("Control API: {}control/openapi.json", sandbox.base_url());
+        println!("Control API: {}/control/openapi.json", sandbox.base_url());
+    }
+    let servers_environment = servers.environment();
+    let nats = servers_environment.get("NATS_SERVER1");
+    let _beacon = nats.and_then(|url| Beacon::light(&beacon::folder(), url));
+    if let Some(url) = nats {
+        println!("NATS:        {url}  (fleet why <serial>)");
     }
     println!("Ctrl-C stops everything.\n");
     tokio::select! {
@@ -84,12 +108,11 @@ pub fn environment_of(
 async fn start_sandbox(options: &Up, clock: &Clock) -> anyhow::Result<Running> {
     let sandbox = SandboxOptions {
         clock: clock.clone(),
-        port: options.port,
         edges: options.edges,
         seed: options.seed,
         ..SandboxOptions::default()
     };
-    Sandbox::start(sandbox).await.context("the sandbox does not start; is its port taken? see --port")
+    Sandbox::start(sandbox).await.context("the sandbox does not start")
 }
 
 /// Shows how the services are, for ever.

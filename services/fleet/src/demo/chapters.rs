@@ -12,6 +12,8 @@ use sandbox::world::{
     tickets::{ENGINE, NewTicket, Ticket, Topic},
 };
 
+mod triage;
+
 use super::story::Story;
 
 /// One cycle, the quarantine, and time to act.
@@ -28,7 +30,8 @@ pub(super) async fn tell(story: &mut Story) -> anyhow::Result<()> {
     ha_hard_down(story, &mut cast).await?;
     ticket_of_a_person(story, &mut cast).await?;
     resolved_tickets(story, &mut cast).await?;
-    limit_of_autoresolves(story, &mut cast).await
+    limit_of_autoresolves(story, &mut cast).await?;
+    triage::tell(story, &mut cast).await
 }
 
 /// An edge goes down and comes back.

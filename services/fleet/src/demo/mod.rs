@@ -26,7 +26,7 @@ const START: Duration = Duration::from_secs(60);
 const BEGINS_AT_HOUR: u32 = 17;
 
 /// Settings of production, which the sandbox shortens.
-const PRODUCTION: [(&str, &str); 7] = [
+const PRODUCTION: [(&str, &str); 8] = [
     ("MONITORING__MONITORING_JOB_INTERVAL", "600"),
     ("MONITORING__QUARANTINE_FOR_EDGES_IN_LINK_DOWN_OUTAGE", "180"),
     ("MONITORING__QUARANTINE_FOR_EDGES_IN_HARD_DOWN_OUTAGE", "180"),
@@ -34,6 +34,7 @@ const PRODUCTION: [(&str, &str); 7] = [
     ("MONITORING__QUARANTINE_FOR_EDGES_IN_HA_SOFT_DOWN_OUTAGE", "180"),
     ("MONITORING__QUARANTINE_FOR_EDGES_IN_HA_HARD_DOWN_OUTAGE", "180"),
     ("MONITORING__GRACE_PERIOD_BEFORE_ATTEMPTING_NEW_DIGI_REBOOTS", "1800"),
+    ("TRIAGE__MONITORING_JOB_INTERVAL", "600"),
 ];
 
 /// Runs the story.

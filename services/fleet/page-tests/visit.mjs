@@ -1,0 +1,300 @@
+// Visits the page of `fleet up` as a newcomer does, and compares what is seen.
+//   node visit.mjs <fleet binary> [--pictures <folder>]
+// Everything is waited for, nothing is slept for. Exits 0 only if every check held.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { createRequire } from "node:module";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const [binary, , pictures] = process.argv.slice(2);
+const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const PATIENCE = 30_000;
+const began = Date.now();
+
+const say = (text) => console.log(`  ${((Date.now() - began) / 1000).toFixed(1).padStart(5)} s  ${text}`);
+
+/** Starts the fleet on any free port; its output is shown only when something fails. */
+async function start() {
+  const fleet = spawn(binary, ["up", "--plain", "--port", "0"], { stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  const address = new Promise((found, failed) => {
+    const read = (text) => {
+      output += text;
+      const page = output.match(/The page: +(\S+)/);
+      if (page) found(page[1]);
+    };
+    fleet.stdout.on("data", read);
+    fleet.stderr.on("data", read);
+    fleet.on("exit", (code) => failed(new Error(`the fleet ended with ${code}`)));
+  });
+  address.catch(() => {});
+  const ended = new Promise((done) => fleet.on("exit", done));
+  const stop = async () => {
+    fleet.kill("SIGTERM");
+    await ended;
+  };
+  return { address: () => address, stop, output: () => output };
+}
+
+/** What a visitor does. */
+class Visitor {
+  constructor(page) {
+    this.page = page;
+  }
+
+  press(name) {
+    return this.page.getByRole("button", { name, exact: true }).click();
+  }
+
+  /** Waits until a part of the page reads so. */
+  async sees(part, text) {
+    const element = this.page.locator(part).filter({ hasText: text }).first();
+    await element.waitFor({ timeout: PATIENCE }).catch(async () => {
+      const shown = await this.page.locator(part.split(" ")[0]).first().innerText().catch(() => "nothing");
+      throw new Error(`${part} never read ${text}; it reads:\n${shown}`);
+    });
+    return element;
+  }
+
+  /** Moves time until a part reads so. */
+  async forwardUntil(part, text) {
+    for (let times = 0; times < 12; times += 1) {
+      await this.press("Forward 10 min");
+      const seen = this.page.locator(part).filter({ hasText: text }).first();
+      if (await seen.waitFor({ timeout: 2_500 }).then(() => true, () => false)) return;
+    }
+    await this.sees(part, text);
+  }
+
+  async scan(what) {
+    for (const colorScheme of ["light", "dark"]) {
+      await this.page.emulateMedia({ colorScheme });
+      const { violations } = await this.page.evaluate(() => axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }));
+      const found = violations.map((one) => `${one.id}: ${one.help}\n    ${one.nodes.slice(0, 3).map((node) => node.html).join("\n    ")}`);
+      assert.deepEqual(found, [], `${what}, ${colorScheme}:\n${found.join("\n")}`);
+    }
+    say(`${what}: no violations, light and dark`);
+  }
+
+  async picture(name, colorScheme, viewport = { width: 1760, height: 900 }) {
+    if (!pictures) return;
+    await mkdir(pictures, { recursive: true });
+    await this.page.emulateMedia({ colorScheme });
+    const before = this.page.viewportSize();
+    await this.page.setViewportSize(viewport);
+    await this.page.evaluate(() => document.querySelectorAll(".scroll").forEach((part) => part.scrollTo(0, 0)));
+    await this.page.screenshot({ path: join(pictures, name) });
+    await this.page.setViewportSize(before);
+  }
+}
+
+async function anOutage(visitor) {
+  const { page } = visitor;
+  await visitor.sees("#device", "No edge is chosen");
+  await visitor.sees("#tickets", "No tickets. Break an edge to see one.");
+  const up = page.locator(".cell:has(.up)");
+  const serial = (await up.nth(2).getAttribute("id")).replace("cell-", "");
+  await page.getByLabel("Serial, name or customer").fill(serial);
+  await visitor.sees("#found", "1 of 200 edges match");
+  await page.keyboard.press("Enter");
+  await visitor.sees("#device", serial);
+  await visitor.sees("#moment", "All is well");
+  await page.getByRole("link", { name: "Show all." }).click();
+  await visitor.sees("#found", "Choose one");
+
+  await visitor.press("Break the edge");
+  await visitor.sees("#device .name", "down");
+  await visitor.sees("#story .world", "The edge goes down");
+  await visitor.sees("#story .sees", "Sees that the edge is down");
+  await visitor.sees("#story .decides", "Waits 10 s before acting");
+  say(`${serial}: broken, seen, in quarantine`);
+
+  await visitor.forwardUntil("#story .acts", "Asks Bruin for a ticket: the edge is down");
+  const created = await visitor.sees("#story .Bruin", /Ticket \d+ is created by the engine/);
+  const ticket = (await created.innerText()).match(/Ticket (\d+)/)[1];
+  await visitor.sees("#story .Bruin", "A note stands on ticket");
+  await visitor.sees("#story .people", "Successfully created outage ticket");
+  await page.locator("#tickets").getByRole("link", { name: ticket }).click();
+  await visitor.sees(`#ticket-${ticket} article`, "#*MetTel's IPA*#");
+  await visitor.sees(`#ticket-${ticket}`, "severity 2");
+  say(`ticket ${ticket} with note, severity and Slack message`);
+
+  await page.locator("#story .acts", { hasText: "Asks Bruin for a ticket" }).getByRole("link", { name: /Trace/ }).click();
+  for (const step of ["asks bruin.ticket.creation.outage.request", "answers bruin.ticket.creation.outage.request", "POST /api/Ticket/repair"]) {
+    await visitor.sees("#trace tr", step);
+  }
+  say("its trace leads through the bridge to Bruin");
+  await page.locator("#outbox .messages a.fold").first().click();
+  await page.frameLocator("#outbox iframe").locator("body").waitFor({ timeout: PATIENCE });
+  return { serial, ticket };
+}
+
+/** For the picture only: more trouble than one edge. */
+async function moreTrouble(visitor) {
+  if (!pictures) return;
+  await visitor.page.evaluate(async () => {
+    const press = (path) => fetch(path, { method: "POST", headers: { "X-Script": "1" } });
+    const cells = [...document.querySelectorAll(".cell:has(.up)")].map((cell) => cell.id.replace("cell-", ""));
+    for (const [index, serial] of cells.entries()) {
+      if (index % 31 === 5) await press(`/do/link/${serial}/GE1/break`);
+      if (index % 67 === 20) await press(`/do/edge/${serial}/break`);
+    }
+  });
+  await visitor.sees("#network-head", /[2-9]\s*degraded/);
+}
+
+async function healed(visitor, { ticket }) {
+  const { page } = visitor;
+  await page.getByRole("link", { name: "Close the trace." }).click();
+  await visitor.press("Heal the edge");
+  await visitor.sees("#story .world", "The edge comes up");
+  await visitor.forwardUntil("#story .Bruin", `Ticket ${ticket} is resolved`);
+  await visitor.sees(`#ticket-${ticket}`, "Resolved");
+  await visitor.sees("#story .acts", `Resolves the line of ticket ${ticket}`);
+  say("healed and resolved");
+}
+
+async function aFault(visitor) {
+  const { page } = visitor;
+  await visitor.press("Bruin: answer 500");
+  await visitor.sees("#party-bruin", "1 fault");
+  await page.goto(new URL("/", page.url()).href);
+  await visitor.press("Break some edge");
+  await visitor.sees("#device .name", "down");
+  await visitor.forwardUntil("#story .acts", "refused with");
+  await visitor.sees("#party-bruin .troubled", "failed");
+  await visitor.sees("#topbar .bad", "in the last minute");
+  await visitor.sees("#services", "bruin.");
+  say("Bruin answers 500: the engine says what failed");
+  await visitor.press("Bruin: make it well");
+  await visitor.forwardUntil("#story .Bruin", /Ticket \d+ is created by the engine/);
+  say("Bruin is well again: the ticket is created");
+}
+
+async function byKeyboard(visitor) {
+  const { page } = visitor;
+  await page.goto(new URL("/", page.url()).href);
+  await page.locator("html[data-live=yes]").waitFor();
+  const focused = (what) => page.waitForFunction((what) => document.activeElement?.matches(what), what, { timeout: PATIENCE });
+  const tabTo = async (what) => {
+    for (let times = 0; times < 60; times += 1) {
+      await page.keyboard.press("Tab");
+      if (await page.evaluate((what) => document.activeElement?.matches(what), what)) return;
+    }
+    throw new Error(`the Tab key never came to ${what}`);
+  };
+  await page.keyboard.press("Tab");
+  await focused(".skip");
+  await tabTo("#search");
+  await tabTo(".cell");
+  const first = await page.evaluate(() => document.activeElement.id);
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowRight");
+  const cell = await page.evaluate(() => document.activeElement.id);
+  assert.notEqual(cell, first);
+  await page.keyboard.press("Enter");
+  await visitor.sees("#device", cell.replace("cell-", ""));
+  await focused("#device-title");
+  await tabTo("#device .breaks");
+  await page.keyboard.press("Enter");
+  await visitor.sees("#device .name", "down");
+  // The button has become another one; the keyboard is still on it.
+  await focused("#device .heals");
+  await page.keyboard.press("Enter");
+  await visitor.sees("#device .name", "up");
+  await page.keyboard.press("Shift+Tab");
+  say("the keyboard is enough");
+}
+
+async function onAPhone(browser, address) {
+  const context = await browser.newContext({ viewport: { width: 360, height: 740 } });
+  const visitor = new Visitor(await context.newPage());
+  await visitor.page.goto(address);
+  await visitor.page.locator("html[data-live=yes]").waitFor();
+  const widths = () => visitor.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  const [start, wide] = await widths();
+  assert.ok(start <= wide, `the page is ${start} px wide on a screen of ${wide} px`);
+  await visitor.page.locator(".cell").first().click();
+  await visitor.sees("#device", "Break the edge");
+  assert.ok((await widths())[0] <= wide, "a device makes the page wider than the screen");
+  await context.close();
+  say("on a phone nothing is wider than the screen");
+}
+
+async function withoutScript(browser, address) {
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const visitor = new Visitor(await context.newPage());
+  await visitor.page.goto(address);
+  await visitor.press("Break some edge");
+  await visitor.sees("#device .name", "down");
+  await visitor.sees("#story .world .ago", /ago|now/);
+  await visitor.press("Heal the edge");
+  await visitor.sees("#device .name", "up");
+  await context.close();
+  say("works without script");
+}
+
+/** Figures to read; none is a condition, the machine may be busy. */
+async function figures(page) {
+  const times = await page.evaluate(() => {
+    const updates = performance.getEntriesByName("update", "measure").map((one) => one.duration).sort((a, b) => a - b);
+    return {
+      paint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime,
+      median: updates[Math.floor(updates.length / 2)],
+      slowest: updates.at(-1),
+      updates: updates.length,
+      cells: document.querySelectorAll(".cell").length,
+    };
+  });
+  const ms = (value) => `${Math.round(value ?? NaN)} ms`;
+  say(`first paint ${ms(times.paint)} with ${times.cells} edges; ${times.updates} updates, median ${ms(times.median)}, slowest ${ms(times.slowest)}`);
+}
+
+const fleet = await start();
+let browser;
+try {
+  const address = await fleet.address();
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync"],
+  });
+  // Axe is brought in from outside of the page, whose rules allow its own script only.
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, bypassCSP: true });
+  await context.addInitScript({ path: axe });
+  const page = await context.newPage();
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  const visitor = new Visitor(page);
+  await page.goto(address);
+  await page.locator("html[data-live=yes]").waitFor();
+  await page.reload();
+  await page.locator("html[data-live=yes]").waitFor();
+  await visitor.sees("#topbar .good", /(\d+)\/\1 services ready/);
+  await visitor.scan("the page at first");
+  const outage = await anOutage(visitor);
+  await visitor.scan("an outage with ticket, mail and trace");
+  await moreTrouble(visitor);
+  await visitor.picture("page-outage.png", "dark");
+  await figures(page);
+  await healed(visitor, outage);
+  await visitor.picture("page-resolved.png", "light");
+  await aFault(visitor);
+  await visitor.scan("a fault");
+  await byKeyboard(visitor);
+  await withoutScript(browser, address);
+  await onAPhone(browser, address);
+  // Refused buttons are answers of the test's own making, not errors of the page.
+  assert.deepEqual(errors, []);
+  say("the page held");
+} catch (error) {
+  console.error(fleet.output().split("\n").slice(-60).join("\n"));
+  console.error(error);
+  process.exitCode = 1;
+} finally {
+  await browser?.close();
+  await fleet.stop();
+}

@@ -1,0 +1,5 @@
+//! What is missing, wrong, full or dead: one clear error that names what to do, and nothing accepted is lost.
+
+mod dependencies;
+mod outage;
+mod third_parties;

@@ -1,0 +1,25 @@
+//! The fleet as a whole, over real sockets: real NATS and Redis, every service, and the sandbox for every third party.
+//!
+//! - [`stage`] puts servers, sandbox and services up; [`programs`] runs services as processes of their own; [`subjects`]
+//!   has one good request for every subject.
+//! - [`drop_in`]: each program alone, with nothing but its specification's environment.
+//! - [`hostile`]: a hundred thousand malformed messages.
+//! - [`failures`]: what is missing, wrong, full or dead, and that nothing accepted is lost.
+//! - [`old_and_new`]: beside services of the existing deployment.
+//! - [`shadow`]: a shadow monitor beside its live twin.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends when something is missing"
+)]
+
+mod drop_in;
+mod failures;
+mod hostile;
+mod old_and_new;
+mod programs;
+mod shadow;
+mod stage;
+mod subjects;

@@ -1,0 +1,178 @@
+//! A closed loop: so many requests in flight, each followed by the next as soon as it is answered.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
+
+use crate::Effort;
+
+/// What was measured.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Load {
+    /// Requests answered in a second.
+    pub(crate) rate: f64,
+    /// Half of the requests took no longer.
+    pub(crate) p50: Duration,
+    /// Of a hundred requests one took longer.
+    pub(crate) p99: Duration,
+    /// All requests, those of the warm-up included.
+    pub(crate) total: u64,
+    /// Processor time of the measured process for each request, in microseconds; 0 when it was not measured.
+    pub(crate) cost: f64,
+}
+
+impl Load {
+    /// Rate and latencies as the table shows them.
+    pub(crate) fn shown(&self) -> String {
+        let shown = format!("{}, p50 {}, p99 {}", per_second(self.rate), time(self.p50), time(self.p99));
+        if self.cost > 0.0 { format!("{shown}, CPU {:.0} µs each", self.cost) } else { shown }
+    }
+}
+
+/// `12,345 /s`.
+pub(crate) fn per_second(rate: f64) -> String {
+    format!("{} /s", thousands(rate))
+}
+
+/// A number with separators, without decimals.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts, far below the limits")]
+pub(crate) fn thousands(number: f64) -> String {
+    let digits = (number.max(0.0).round() as u64).to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Milliseconds or seconds with two digits that count.
+pub(crate) fn time(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        ..0.01 => format!("{:.2} ms", seconds * 1_000.0),
+        ..1.0 => format!("{:.1} ms", seconds * 1_000.0),
+        _ => format!("{seconds:.2} s"),
+    }
+}
+
+/// Keeps `in_flight` requests going. `ask` gets a number that no other request of this program has.
+pub(crate) async fn closed_loop<A, F>(in_flight: usize, effort: Effort, ask: A) -> anyhow::Result<Load>
+where
+    A: Fn(u64) -> F + Clone + Send + 'static,
+    F: Future<Output = anyhow::Result<()>> + Send,
+{
+    static NUMBERS: AtomicU64 = AtomicU64::new(1);
+    let begin = Instant::now() + effort.warm_up;
+    let end = begin + effort.measure;
+    let total = Arc::new(AtomicU64::new(0));
+    let workers = (0..in_flight).map(|_| {
+        let (ask, total) = (ask.clone(), Arc::clone(&total));
+        tokio::spawn(async move {
+            let mut times = Vec::new();
+            let mut sent = Instant::now();
+            while sent < end {
+                ask(NUMBERS.fetch_add(1, Ordering::Relaxed)).await?;
+                let answered = Instant::now();
+                total.fetch_add(1, Ordering::Relaxed);
+                if sent >= begin && answered <= end {
+                    times.push(answered - sent);
+                }
+                sent = answered;
+            }
+            anyhow::Ok(times)
+        })
+    });
+    let mut times = Vec::new();
+    for worker in try_join_all(workers).await? {
+        times.extend(worker?);
+    }
+    times.sort_unstable();
+    Ok(Load {
+        rate: number(times.len()) / effort.measure.as_secs_f64(),
+        p50: quantile(&times, 50),
+        p99: quantile(&times, 99),
+        total: total.load(Ordering::Relaxed),
+        cost: 0.0,
+    })
+}
+
+/// A count as a number to calculate with.
+#[allow(clippy::cast_precision_loss, reason = "counts, far below the limit")]
+pub(crate) fn number(count: usize) -> f64 {
+    count as f64
+}
+
+fn quantile(sorted: &[Duration], percent: usize) -> Duration {
+    let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(place).copied().unwrap_or_default()
+}
+
+/// The one in the middle by `key`.
+pub(crate) fn median<T: Clone + Default>(values: &[T], key: impl Fn(&T) -> f64) -> T {
+    let mut sorted: Vec<&T> = values.iter().collect();
+    sorted.sort_by(|one, other| key(one).total_cmp(&key(other)));
+    sorted.get(sorted.len() / 2).copied().cloned().unwrap_or_default()
+}
+
+/// Two loads measured in turn, so that whatever else the machine does meets both: the medians, and the median of the
+/// ratios of their rates (the first one's over the second one's).
+pub(crate) async fn in_turn<A, FA, B, FB>(effort: Effort, mut one: A, mut other: B) -> anyhow::Result<Pair>
+where
+    A: FnMut() -> FA,
+    FA: Future<Output = anyhow::Result<Load>>,
+    B: FnMut() -> FB,
+    FB: Future<Output = anyhow::Result<Load>>,
+{
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..effort.rounds {
+        ours.push(one().await?);
+        bare.push(other().await?);
+    }
+    let ratios: Vec<f64> = ours.iter().zip(&bare).map(|(ours, bare)| ours.rate / bare.rate.max(1e-9)).collect();
+    Ok(Pair {
+        ours: median(&ours, |load| load.rate),
+        bare: median(&bare, |load| load.rate),
+        ratio: median(&ratios, |ratio| *ratio),
+    })
+}
+
+/// A measurement and its limit.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    pub(crate) ours: Load,
+    pub(crate) bare: Load,
+    pub(crate) ratio: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_written_for_people() {
+        assert_eq!(thousands(999.4), "999");
+        assert_eq!(thousands(1_234_567.0), "1,234,567");
+        assert_eq!(time(Duration::from_micros(256)), "0.26 ms");
+        assert_eq!(time(Duration::from_millis(82)), "82.0 ms");
+        assert_eq!(time(Duration::from_millis(6_900)), "6.90 s");
+    }
+
+    #[test]
+    fn quantiles_are_of_the_sorted_times() {
+        let times: Vec<_> = (1..=100).map(Duration::from_millis).collect();
+        assert_eq!(quantile(&times, 50), Duration::from_millis(51));
+        assert_eq!(quantile(&times, 99), Duration::from_millis(100));
+        assert_eq!(quantile(&[], 99), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_median_is_the_one_in_the_middle() {
+        assert!((median(&[3.0, 1.0, 2.0], |value| *value) - 2.0).abs() < 1e-9);
+    }
+}
