@@ -1,6 +1,13 @@
 //! The page over HTTP: what it answers without a world, and whom it does not answer. What a visitor does with it is tested
 //! in a browser (page-tests).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
+
 use fleet::{
     page::{self, Sources},
     supervisor::Supervisor,
