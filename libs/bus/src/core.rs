@@ -72,7 +72,9 @@ impl Core {
     pub(crate) async fn publish_reply(&self, to: Subject, payload: Bytes, until: Instant) -> bool {
         if self.link.connected() {
             // The usual case needs no timer, unless the client's own queue is full.
-            return timeout_at(until, self.link.client.publish(to, payload)).await.is_ok_and(|sent| sent.is_ok());
+            return timeout_at(until, self.link.client.publish(to, payload))
+                .await
+                .is_ok_and(|sent| sent.is_ok());
         }
         let send = async {
             self.link.wait_connected().await.is_ok() && self.link.client.publish(to, payload).await.is_ok()

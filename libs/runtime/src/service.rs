@@ -154,7 +154,8 @@ impl Context {
     /// # Errors
     /// When Redis does not answer or an option cannot be used: return it from [`Service::start`].
     pub async fn connect(&self) -> Result<Bus, ConnectError> {
-        self.connect_with(Limits::default()).await
+        let max_payload_in = self.process.max_payload;
+        self.connect_with(Limits { max_payload_in, ..Limits::default() }).await
     }
 
     /// [`Self::connect`] with other limits than the default ones.

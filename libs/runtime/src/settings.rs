@@ -26,6 +26,9 @@ pub struct ProcessSettings {
     /// `METRICS_PORT` (9090): every path answers with the metrics. 0 is any free port. The same number as `HTTP_PORT`:
     /// no second server, the metrics are at `/metrics` there.
     pub metrics_port: u16,
+    /// `MAX_PAYLOAD_MIB` (64), in bytes here: the largest envelope that is taken or sent. One VeloCloud host with 100,000
+    /// edges needs more.
+    pub max_payload: usize,
     /// `WRITE_MODE` (`live`).
     pub write_mode: WriteMode,
     /// `DECISION_MODE` (`live`).
@@ -59,6 +62,7 @@ impl ProcessSettings {
         };
         let http_port = env.or("HTTP_PORT", 5000, "a port number, 0 for any free port");
         let metrics_port = env.or("METRICS_PORT", 9090, "a port number, 0 for any free port");
+        let max_payload = max_payload(env);
         let write_mode = env.or("WRITE_MODE", WriteMode::Live, "live or dry-run");
         let decision_mode = env.or("DECISION_MODE", DecisionMode::Live, "live or shadow");
         let leader_election = env.or(
@@ -98,6 +102,7 @@ impl ProcessSettings {
             redis: redis?,
             http_port: http_port?,
             metrics_port: metrics_port?,
+            max_payload: max_payload?,
             write_mode: write_mode?,
             decision_mode: decision_mode?,
             leader_election: leader_election?,
@@ -145,6 +150,14 @@ impl Reader<'_> {
         let tls = self.flag(&format!("{prefix}_TLS"), false);
         Ok(RedisOptions { host: host?, port: port?, password: password?, tls: tls? })
     }
+}
+
+fn max_payload(env: &mut Reader<'_>) -> Result<usize, Invalid> {
+    const NAME: &str = "MAX_PAYLOAD_MIB";
+    // Redis stores no more.
+    const EXPECTED: &str = "the largest envelope in MiB, 2 to 512";
+    let mebibytes: usize = env.or(NAME, 64, EXPECTED)?;
+    if (2..=512).contains(&mebibytes) { Ok(mebibytes << 20) } else { Err(env.reject(NAME, EXPECTED)) }
 }
 
 fn nats(env: &mut Reader<'_>, required: bool) -> Result<NatsOptions, Invalid> {

@@ -43,7 +43,7 @@ async fn revision(nats: &Nats) -> u64 {
 #[tokio::test]
 async fn one_of_three_acts_and_goes_on_acting() {
     let nats = Nats::start_with_jetstream().await;
-    let referee = Referee::of(["a", "b", "c"].map(|name| Candidate::start_patient(name, &nats.url())));
+    let referee = Referee::of(&["a", "b", "c"].map(|name| Candidate::start_patient(name, &nats.url())));
     let leader = leader_of(&referee).await;
     let first = revision(&nats).await;
     while revision(&nats).await < first + 10 {
@@ -56,7 +56,7 @@ async fn one_of_three_acts_and_goes_on_acting() {
 #[tokio::test]
 async fn a_graceful_stop_hands_over_at_once() {
     let nats = Nats::start_with_jetstream().await;
-    let referee = Referee::of(["a", "b"].map(|name| Candidate::start_patient(name, &nats.url())));
+    let referee = Referee::of(&["a", "b"].map(|name| Candidate::start_patient(name, &nats.url())));
     let leader = leader_of(&referee).await;
     // With these periods a take-over by age is not due for an hour.
     leader.release();
@@ -68,7 +68,7 @@ async fn a_graceful_stop_hands_over_at_once() {
 #[tokio::test]
 async fn a_leader_that_dies_without_a_word_is_followed_by_another() {
     let nats = Nats::start_with_jetstream().await;
-    let referee = Referee::of(["a", "b", "c"].map(|name| Candidate::start(name, &nats.url())));
+    let referee = Referee::of(&["a", "b", "c"].map(|name| Candidate::start(name, &nats.url())));
     let first = leader_of(&referee).await;
     first.kill();
     let second = successor_of(&referee, &first).await;
@@ -84,7 +84,7 @@ async fn a_leader_that_is_cut_off_steps_down_before_another_takes_over() {
     let gate = Gate::open(nats.port()).await;
     let cut_off = Candidate::start("cut off", &gate.url());
     until("it leads", || cut_off.leadership.is_leader()).await;
-    let referee = Referee::of([cut_off.clone(), Candidate::start("b", &nats.url())]);
+    let referee = Referee::of(&[cut_off.clone(), Candidate::start("b", &nats.url())]);
 
     gate.shut();
     cut_off.leadership.until_lost().await;
@@ -102,7 +102,7 @@ async fn a_leader_that_is_cut_off_steps_down_before_another_takes_over() {
 #[tokio::test]
 async fn a_frozen_leader_finds_its_time_over_when_it_runs_again() {
     let nats = Nats::start_with_jetstream().await;
-    let referee = Referee::of(["a", "b"].map(|name| Candidate::start(name, &nats.url())));
+    let referee = Referee::of(&["a", "b"].map(|name| Candidate::start(name, &nats.url())));
     let leader = leader_of(&referee).await;
     leader.freeze(Duration::from_secs(3));
     let next = successor_of(&referee, &leader).await;
@@ -117,7 +117,7 @@ async fn a_frozen_leader_finds_its_time_over_when_it_runs_again() {
 #[tokio::test]
 async fn a_server_that_freezes_or_restarts_ends_no_campaign() {
     let nats = Nats::start_with_jetstream().await;
-    let referee = Referee::of(["a", "b"].map(|name| Candidate::start(name, &nats.url())));
+    let referee = Referee::of(&["a", "b"].map(|name| Candidate::start(name, &nats.url())));
     let leader = leader_of(&referee).await;
     nats.pause();
     leader.leadership.until_lost().await;
@@ -134,7 +134,7 @@ async fn a_server_that_freezes_or_restarts_ends_no_campaign() {
 #[tokio::test]
 async fn two_never_lead_at_a_time_whoever_freezes_and_whenever() {
     let nats = Nats::start_with_jetstream().await;
-    let referee = Referee::of(["a", "b", "c"].map(|name| Candidate::start(name, &nats.url())));
+    let referee = Referee::of(&["a", "b", "c"].map(|name| Candidate::start(name, &nats.url())));
     let mut random = rand::rng();
     let (mut leader, mut take_overs) = (leader_of(&referee).await, 0);
     while take_overs < 5 {
@@ -185,7 +185,7 @@ fn leads(service: &Hosted) -> bool {
 async fn service(nats: &Nats, redis: &Redis, election: &str) -> Hosted {
     let environment = Environment::from([
         ("NATS_SERVER1", nats.url()),
-        ("REDIS_HOSTNAME", redis.host().to_string()),
+        ("REDIS_HOSTNAME", redis.host().clone()),
         ("REDIS_PORT", redis.port().to_string()),
         ("ENVIRONMENT_NAME", "test".to_owned()),
         ("LEADER_ELECTION", election.to_owned()),

@@ -36,7 +36,9 @@ impl Monitor {
             let monitor = self.clone();
             move || {
                 let monitor = monitor.clone();
-                async move { monitor.shell.while_leading("monitoring_cycle", monitor.clone().cycle()).await }
+                async move {
+                    monitor.shell.while_leading("monitoring_cycle", Box::pin(monitor.clone().cycle())).await;
+                }
             }
         });
         self.shell.wake_when_leading("monitoring_cycle");
@@ -132,7 +134,7 @@ impl Monitor {
         let id = batch.job();
         let job = move || async move {
             let job = batch.job();
-            monitor.shell.while_leading(&job, monitor.clone().recheck(batch, whitelist)).await;
+            monitor.shell.while_leading(&job, Box::pin(monitor.clone().recheck(batch, whitelist))).await;
         };
         // However late: the re-check looks at the present state before it does anything.
         if let Err(error) = self.shell.schedule.once(id, due, Replace::Yes, Duration::MAX, job) {

@@ -65,7 +65,7 @@ impl Monitor {
         // A follower's entry stays in the store, where the leader finds it.
         let job = move || async move {
             let job = key.job();
-            monitor.shell.while_leading(&job, monitor.clone().forward_due(key)).await;
+            monitor.shell.while_leading(&job, Box::pin(monitor.clone().forward_due(key))).await;
         };
         // The rule itself knows what is too late.
         if let Err(error) = self.shell.schedule.once(id, at, Replace::Yes, Duration::MAX, job) {

@@ -162,10 +162,9 @@ async fn the_shadow_records_exactly_what_the_live_monitor_carries_out() {
     world.break_standby(&pair.serial).unwrap();
     for minute in 1..=150 {
         match minute {
-            45 => drop(world.heal_all()),
+            45 | 120 => drop(world.heal_all()),
             // Down again: its ticket is resolved by now.
             70 => drop(world.break_edge(&with_digi.serial)),
-            120 => drop(world.heal_all()),
             _ => {}
         }
         shadow_time.advance(MINUTE);

@@ -71,7 +71,7 @@ impl Candidate {
                 let gauge = IntGauge::new("leader", "Leads").unwrap();
                 let (leadership, campaign) = lease.campaign(client, Clock::system(), gauge, stop);
                 started.send((leadership, Handle::current())).unwrap();
-                death.run_until_cancelled(campaign).await;
+                Box::pin(death.run_until_cancelled(campaign)).await;
             });
         });
         let (leadership, thread) = candidate.recv().unwrap();
@@ -121,7 +121,7 @@ pub(crate) struct Referee {
 }
 
 impl Referee {
-    pub(crate) fn of<const N: usize>(candidates: [Candidate; N]) -> Self {
+    pub(crate) fn of<const N: usize>(candidates: &[Candidate; N]) -> Self {
         let candidates = candidates.to_vec();
         let (over, foul, looks) =
             (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default(), Arc::default());

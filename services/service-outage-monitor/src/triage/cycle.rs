@@ -32,7 +32,9 @@ impl Triage {
             let triage = self.clone();
             move || {
                 let triage = triage.clone();
-                async move { triage.shell.while_leading("triage_cycle", triage.clone().cycle()).await }
+                async move {
+                    triage.shell.while_leading("triage_cycle", Box::pin(triage.clone().cycle())).await;
+                }
             }
         });
         self.shell.wake_when_leading("triage_cycle");
