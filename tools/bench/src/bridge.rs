@@ -22,7 +22,8 @@ pub(crate) async fn measure(report: &mut Report, effort: Effort, binaries: &Path
     let redis = Redis::try_start(RedisOptions::default()).await?;
     let (_canned, http) = Program::helper(&["canned"]).await?;
     let (bare, _) = Program::helper(&["bare-loop", "--nats", &nats.url(), "--http", &http]).await?;
-    let (bridge, port) = Program::service(binaries, "bruin-bridge", &environment(&nats, &redis, &http)).await?;
+    let (bridge, port) =
+        Program::service(binaries, "bruin-bridge", &environment(&nats, &redis, &http)).await?;
     start::until_ready(port).await?;
     let client = async_nats::connect(nats.url()).await?;
     check(&client, SUBJECT).await?;
@@ -85,7 +86,10 @@ async fn one(
 /// A request which no other one equals: the bridge lets equal ones share a call.
 async fn ask(client: &Client, subject: &'static str, number: u64) -> anyhow::Result<Bytes> {
     let request = format!(r#"{{"request_id":"{number}","body":{{"service_number":"VC{number:07}"}}}}"#);
-    let reply = client.request(subject, Bytes::from(request)).await.with_context(|| format!("no reply on {subject}"))?;
+    let reply = client
+        .request(subject, Bytes::from(request))
+        .await
+        .with_context(|| format!("no reply on {subject}"))?;
     ensure!(reply.payload.ends_with(br#""status":200}"#), "{subject} answers {:?}", reply.payload);
     Ok(reply.payload)
 }

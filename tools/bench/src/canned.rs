@@ -10,7 +10,8 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-const TOKEN: &str = r#"{"access_token":"bench","expires_in":36000,"token_type":"Bearer","scope":"public_api"}"#;
+const TOKEN: &str =
+    r#"{"access_token":"bench","expires_in":36000,"token_type":"Bearer","scope":"public_api"}"#;
 
 /// Serves until the process ends. Says where.
 pub(crate) async fn serve() -> anyhow::Result<()> {
@@ -20,8 +21,8 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         tokio::spawn(async move {
-            let connection =
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service_fn(answer));
             // The end of a connection is none of our business.
             let _ = connection.await;
         });
@@ -36,7 +37,9 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         document(request.uri().query().unwrap_or_default())
     };
     let mut response = Response::new(Full::new(Bytes::from(text)));
-    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
     Ok(response)
 }
 

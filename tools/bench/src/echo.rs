@@ -64,7 +64,10 @@ impl Stage {
     async fn new() -> anyhow::Result<Self> {
         // Large messages in band are what offloading is compared with.
         let options = NatsOptions { max_payload: Some(16 * MIB), ..NatsOptions::default() };
-        Ok(Self { nats: Nats::try_start(options).await?, redis: Redis::try_start(RedisOptions::default()).await? })
+        Ok(Self {
+            nats: Nats::try_start(options).await?,
+            redis: Redis::try_start(RedisOptions::default()).await?,
+        })
     }
 
     async fn bus(&self) -> anyhow::Result<Bus> {
@@ -138,7 +141,8 @@ pub(crate) async fn measure_payloads(report: &mut Report, effort: Effort) -> any
             let redis = || bare_redis(&stage.redis, &envelope, in_flight, effort);
             let pair = load::in_turn(effort, ours, redis).await?;
             let in_band = bare_load(&bare_requester, &subject, &Bytes::new(), in_flight, effort).await?;
-            let brief = |load: &Load| format!("{}, p50 {}", load::per_second(load.rate), load::time(load.p50));
+            let brief =
+                |load: &Load| format!("{}, p50 {}", load::per_second(load.rate), load::time(load.p50));
             report.add(Row {
                 what: format!("bus reply of {mib} MiB through Redis, {in_flight} in flight"),
                 ours: brief(&pair.ours),
@@ -186,7 +190,12 @@ async fn bare_load(
 }
 
 /// Stores and fetches a payload: writer and reader have a connection each, as replier and requester do.
-async fn bare_redis(redis: &Redis, payload: &Bytes, in_flight: usize, effort: Effort) -> anyhow::Result<Load> {
+async fn bare_redis(
+    redis: &Redis,
+    payload: &Bytes,
+    in_flight: usize,
+    effort: Effort,
+) -> anyhow::Result<Load> {
     let client = redis::Client::open(redis.url())?;
     let writer = client.get_multiplexed_async_connection().await.context("Redis")?;
     let reader = client.get_multiplexed_async_connection().await.context("Redis")?;

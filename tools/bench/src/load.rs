@@ -134,7 +134,8 @@ where
         ours.push(one().await?);
         bare.push(other().await?);
     }
-    let ratios: Vec<f64> = ours.iter().zip(&bare).map(|(ours, bare)| ours.rate / bare.rate.max(1e-9)).collect();
+    let ratios: Vec<f64> =
+        ours.iter().zip(&bare).map(|(ours, bare)| ours.rate / bare.rate.max(1e-9)).collect();
     Ok(Pair {
         ours: median(&ours, |load| load.rate),
         bare: median(&bare, |load| load.rate),

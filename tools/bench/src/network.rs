@@ -98,7 +98,8 @@ impl Network {
 
     /// The open tickets that a request of `bruin.ticket.basic.request` asks for: of a customer, perhaps of one device.
     pub(crate) fn tickets(self, request: &Value) -> Value {
-        let customer = request.get("client_id").and_then(Value::as_u64).and_then(|id| usize::try_from(id).ok());
+        let customer =
+            request.get("client_id").and_then(Value::as_u64).and_then(|id| usize::try_from(id).ok());
         let serial = request.get("service_number").and_then(Value::as_str);
         let first = customer.and_then(|id| id.checked_sub(10_000)).unwrap_or(usize::MAX / DOWN) * CUSTOMER;
         let edges = (first..first + CUSTOMER).take_while(|place| *place < self.edges);
@@ -170,7 +171,10 @@ mod tests {
             for ticket in tickets.as_array().unwrap() {
                 let details = Network::details(&json!({"ticket_id": ticket["ticketID"]}));
                 let serial = &details["ticketDetails"][0]["detailValue"];
-                assert_eq!(network.tickets(&json!({"client_id": customer, "service_number": serial})), tickets);
+                assert_eq!(
+                    network.tickets(&json!({"client_id": customer, "service_number": serial})),
+                    tickets
+                );
                 found += 1;
             }
         }

@@ -49,7 +49,8 @@ impl Program {
         let (program, mut lines) = Self::spawn(command)?;
         let said = timeout(PATIENCE, lines.next_line()).await.context("a helper is not ready")??;
         let said = said.with_context(|| format!("the helper {arguments:?} ended"))?;
-        let said = said.strip_prefix(READY).with_context(|| format!("a helper says {said:?}"))?.trim().to_owned();
+        let said =
+            said.strip_prefix(READY).with_context(|| format!("a helper says {said:?}"))?.trim().to_owned();
         drain(lines);
         Ok((program, said))
     }
@@ -60,7 +61,9 @@ impl Program {
         command.args(arguments);
         let (mut program, mut lines) = Self::spawn(command)?;
         let mut last = String::new();
-        while let Some(line) = timeout(PATIENCE, lines.next_line()).await.context("a helper takes too long")?? {
+        while let Some(line) =
+            timeout(PATIENCE, lines.next_line()).await.context("a helper takes too long")??
+        {
             last = line;
         }
         let status = program.child.wait().await?;
@@ -83,7 +86,9 @@ impl Program {
         command.env("HTTP_PORT", "0").env("METRICS_PORT", "0");
         let (program, mut lines) = Self::spawn(command)?;
         loop {
-            let line = timeout(PATIENCE, lines.next_line()).await.with_context(|| format!("{name} does not listen"))??;
+            let line = timeout(PATIENCE, lines.next_line())
+                .await
+                .with_context(|| format!("{name} does not listen"))??;
             let line = line.with_context(|| format!("{name} ended at its start"))?;
             if let Some(port) = http_port(&line) {
                 drain(lines);
@@ -118,7 +123,8 @@ impl Program {
 
     /// Ends it as an operator does and waits for that.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw).context("no process id")?;
+        let pid =
+            i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw).context("no process id")?;
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         timeout(Duration::from_secs(12), self.child.wait()).await.context("it does not stop")??;
         Ok(())

@@ -69,7 +69,8 @@ impl Report {
         let limit = if row.limit.is_empty() { String::new() } else { format!("  | limit: {}", row.limit) };
         let ratio = row.ratio.map(|ratio| format!("  | {ratio:.2}")).unwrap_or_default();
         let target = row.target.as_ref();
-        let verdict = target.map(|target| format!("  | {}: {}", target.text, target.verdict())).unwrap_or_default();
+        let verdict =
+            target.map(|target| format!("  | {}: {}", target.text, target.verdict())).unwrap_or_default();
         println!("{}: {}{limit}{ratio}{verdict}", row.what, row.ours);
         self.rows.push(row);
     }
@@ -82,7 +83,8 @@ impl Report {
         for row in &self.rows {
             let ratio = row.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
             let target = row.target.as_ref();
-            let target = target.map(|target| format!("{}: {}", target.text, target.verdict())).unwrap_or_default();
+            let target =
+                target.map(|target| format!("{}: {}", target.text, target.verdict())).unwrap_or_default();
             let _ = writeln!(text, "| {} | {} | {} | {ratio} | {target} |", row.what, row.ours, row.limit);
         }
         text
@@ -103,7 +105,8 @@ impl Report {
 /// Puts the table into the page, between its markers.
 pub(crate) fn write(page: &Path, table: &str) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
-    let text = replaced(&text, table).with_context(|| format!("{} has no {BEGIN} .. {END}", page.display()))?;
+    let text =
+        replaced(&text, table).with_context(|| format!("{} has no {BEGIN} .. {END}", page.display()))?;
     std::fs::write(page, text).with_context(|| format!("cannot write {}", page.display()))
 }
 
@@ -118,7 +121,9 @@ fn machine(load_before: &str) -> String {
     let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+        line.and_then(|line| line.split_once(':'))
+            .map(|(_, value)| value.trim().to_owned())
+            .unwrap_or_default()
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let gigabytes = field(&file("/proc/meminfo"), "MemTotal").trim_end_matches("kB").trim().parse::<f64>();

@@ -51,7 +51,7 @@ pub(crate) async fn measure(report: &mut Report, effort: Effort, binaries: &Path
     tokio::time::sleep(SETTLE).await;
     for (service, ready, program) in &running {
         let memory = program.memory()?;
-        let mut targets = vec![Target::below("ready within", " s", ready.as_secs_f64(), READY)];
+        let mut targets = vec![Target::below("ready", " s", ready.as_secs_f64(), READY)];
         if service.ends_with("-bridge") {
             targets.push(Target::below("idle", " MB", memory.resident, IDLE));
         }
