@@ -21,7 +21,12 @@ impl RequestId {
 
     /// The text, when the id is a string (the usual form).
     pub fn as_str(&self) -> Option<Cow<'_, str>> {
-        serde_json::from_str(self.0.get()).ok().map(Cow::Owned)
+        let raw = self.0.get();
+        let plain = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        match plain.filter(|text| !text.contains('\\')) {
+            Some(text) => Some(Cow::Borrowed(text)),
+            None => serde_json::from_str(raw).ok().map(Cow::Owned),
+        }
     }
 }
 
@@ -36,6 +41,9 @@ impl std::fmt::Display for RequestId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         const LONGEST: usize = 64;
         let text = self.as_str().unwrap_or(Cow::Borrowed(self.0.get()));
+        if text.len() <= LONGEST {
+            return f.write_str(&text);
+        }
         match text.char_indices().nth(LONGEST) {
             Some((end, _)) => write!(f, "{}...", text.get(..end).unwrap_or_default()),
             None => f.write_str(&text),

@@ -31,7 +31,7 @@ pub(crate) fn sending(subject: &str, id: &str) -> Span {
 }
 
 /// The span of a request that is handled, a child of the requester's.
-pub(crate) fn handling(subject: &str, queue: &str, headers: Option<&HeaderMap>) -> Span {
+pub(crate) fn handling(subject: &str, queue: &str, bytes: usize, headers: Option<&HeaderMap>) -> Span {
     let span = tracing::info_span!(
         "process",
         otel.name = format_args!("process {subject}"),
@@ -42,7 +42,7 @@ pub(crate) fn handling(subject: &str, queue: &str, headers: Option<&HeaderMap>) 
         messaging.destination.name = subject,
         messaging.consumer.group.name = queue,
         messaging.message.conversation_id = tracing::field::Empty,
-        messaging.message.body.size = tracing::field::Empty,
+        messaging.message.body.size = bytes,
         status = tracing::field::Empty,
         error.type = tracing::field::Empty,
     );

@@ -1,12 +1,9 @@
 //! What a replier received, before it is a typed request.
 
-use std::borrow::Cow;
-
-use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::json;
+use crate::{RawFields, json};
 
 /// A received envelope: its top-level fields, unparsed.
 ///
@@ -14,7 +11,7 @@ use crate::json;
 /// (spec `00-messaging`, "Envelope").
 #[derive(Debug, Default)]
 pub struct Incoming<'a> {
-    fields: IndexMap<Cow<'a, str>, &'a RawValue>,
+    fields: RawFields<'a>,
 }
 
 impl<'a> Incoming<'a> {
@@ -33,7 +30,7 @@ impl<'a> Incoming<'a> {
 
     /// A top-level field, also when it is `null`.
     pub fn field(&self, name: &str) -> Option<&'a RawValue> {
-        self.fields.get(name).copied()
+        self.fields.get(name)
     }
 
     /// The `body`, also when it is `null`; `None` when the key is absent.
@@ -51,7 +48,7 @@ impl<'a> Incoming<'a> {
         self.fields
             .iter()
             .filter(|(name, _)| *name != "request_id")
-            .filter_map(|(name, raw)| Some((name.to_string(), serde_json::from_str(raw.get()).ok()?)))
+            .filter_map(|(name, raw)| Some((name.to_owned(), serde_json::from_str(raw.get()).ok()?)))
             .collect()
     }
 

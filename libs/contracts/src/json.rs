@@ -28,6 +28,11 @@ pub fn truthy(value: &Value) -> bool {
 /// Borrowed when nothing had to change, so legal text costs one scan and no copy.
 pub fn legal(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
+    // Nearly all text: three searches cost a fraction of looking at each byte.
+    if [&b"\\u"[..], b"NaN", b"Infinity"].iter().all(|suspect| memchr::memmem::find(bytes, suspect).is_none())
+    {
+        return Cow::Borrowed(text);
+    }
     let mut out: Option<String> = None;
     let mut copied = 0; // everything before this index is in `out`
     let mut at = 0;

@@ -19,6 +19,7 @@ pub mod instant;
 pub mod json;
 pub mod lenient;
 pub mod notifier;
+mod raw_fields;
 pub mod velocloud;
 
 use std::time::Duration;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use incoming::{Incoming, Rejected};
+pub use raw_fields::RawFields;
 
 /// The contract of one subject (spec `00-messaging`, "Subject catalogue").
 pub trait Rpc: Send + Sync + 'static {

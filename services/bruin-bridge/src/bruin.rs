@@ -1,5 +1,6 @@
 //! Sending calls to Bruin.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -193,7 +194,10 @@ impl ApiUsage {
 }
 
 /// The label of a route: every place for an id reads `{id}`, no slash at the end.
-fn endpoint(route: &str) -> String {
+fn endpoint(route: &str) -> Cow<'_, str> {
+    if !route.contains('{') {
+        return Cow::Borrowed(route.trim_end_matches('/'));
+    }
     let mut label = String::with_capacity(route.len());
     let mut rest = route.trim_end_matches('/');
     while let Some((before, place)) = rest.split_once('{') {
@@ -202,7 +206,7 @@ fn endpoint(route: &str) -> String {
         rest = place.split_once('}').map_or("", |(_, after)| after);
     }
     label.push_str(rest);
-    label
+    Cow::Owned(label)
 }
 
 #[cfg(test)]

@@ -1,10 +1,7 @@
 //! What Bruin's answers mean (spec `bruin-bridge`, "Status mapping", with Improve 3 and 4).
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
 use bus::Reply;
-use contracts::json;
+use contracts::{RawFields, json};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use upstream::{CallError, Response};
@@ -131,7 +128,7 @@ impl Success {
 
 /// The fields of a JSON object, unparsed. Repeated keys: the last wins.
 #[derive(Debug)]
-pub(crate) struct Fields<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
+pub(crate) struct Fields<'a>(RawFields<'a>);
 
 impl<'a> Fields<'a> {
     /// The fields of an object; `None` for anything else.
@@ -141,7 +138,7 @@ impl<'a> Fields<'a> {
 
     /// A field, also when it is null.
     pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.get(name).copied()
+        self.0.get(name)
     }
 
     /// A field that must be there; null is fine.

@@ -50,7 +50,7 @@ impl Service for VelocloudBridge {
     async fn start(ctx: Context, config: Config) -> anyhow::Result<()> {
         let bus = ctx.connect().await?;
         let vco = |host: &Credentials| {
-            Vco::new(host, &ctx.process.overrides, &ctx.metrics)
+            Vco::new(host, &ctx.process.overrides, ctx.process.max_payload, &ctx.metrics)
                 .with_context(|| host.host.clone())
                 .map(Arc::new)
         };

@@ -27,13 +27,14 @@ pub struct Vco {
 }
 
 impl Vco {
-    /// A host that nobody has called yet.
+    /// A host that nobody has called yet. An answer of more than `response_limit` bytes is refused.
     ///
     /// # Errors
     /// When TLS cannot be set up, or the host is registered already.
     pub fn new(
         credentials: &Credentials,
         overrides: &Overrides,
+        response_limit: usize,
         metrics: &Registry,
     ) -> Result<Self, BuildError> {
         let Credentials { host, .. } = credentials;
@@ -42,6 +43,7 @@ impl Vco {
             overrides: overrides.clone(),
             timeout: EVENTS_WITHIN,
             in_flight: IN_FLIGHT,
+            response_limit,
             retry: Retry::once_after(Duration::from_secs(1)),
             ..Settings::new("velocloud", base.map_err(|_| BuildError::BaseUrl("velocloud"))?)
         };

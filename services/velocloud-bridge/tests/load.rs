@@ -136,7 +136,7 @@ async fn an_answer_that_does_not_come_in_time_is_a_failure() {
         password: SecretString::from("secret"),
     };
     let overrides = Overrides::parse(&format!("vco1.example.test={}/vco1", stage.upstream.url())).unwrap();
-    let vco = Vco::new(&credentials, &overrides, &prometheus::Registry::new()).unwrap();
+    let vco = Vco::new(&credentials, &overrides, 64 << 20, &prometheus::Registry::new()).unwrap();
     let within = Duration::from_millis(200);
     let outcome = vco.read(Read { path: "/slow", body: json!({}), group: Group::Lists, within }).await;
     assert!(matches!(outcome, Outcome::Unreachable), "{outcome:?}");

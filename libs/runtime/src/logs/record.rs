@@ -14,6 +14,9 @@ use crate::{redact, telemetry};
 /// The longest text of one field or message, in characters. Payloads do not belong into logs.
 const LONGEST: usize = 8_000;
 
+/// Fields of spans that only say how the span is exported.
+const FOR_EXPORT: &str = "otel.";
+
 /// How grave a record is, by the names of the existing deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Severity {
@@ -86,6 +89,9 @@ enum Kept {
 
 impl SpanFields {
     fn keep_text(&mut self, field: &Field, write: impl FnOnce(&mut String)) {
+        if field.name().starts_with(FOR_EXPORT) {
+            return;
+        }
         let begin = self.texts.len();
         write(&mut self.texts);
         self.fields.push((field.name(), Kept::Text(begin..self.texts.len())));
