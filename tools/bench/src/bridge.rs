@@ -1,6 +1,7 @@
 //! Throughput and latency of bruin-bridge on `bruin.customer.get.info`, against a bare loop.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use async_nats::Client;
@@ -25,7 +26,9 @@ pub(crate) async fn measure(report: &mut Report, effort: Effort, binaries: &Path
     let (bridge, port) =
         Program::service(binaries, "bruin-bridge", &environment(&nats, &redis, &http)).await?;
     start::until_ready(port).await?;
-    let client = async_nats::connect(nats.url()).await?;
+    // Longer than the bridge's own deadline, so that what it says then is seen.
+    let patient = async_nats::ConnectOptions::new().request_timeout(Some(Duration::from_secs(60)));
+    let client = patient.connect(nats.url()).await?;
     check(&client, SUBJECT).await?;
     check(&client, bare_loop::SUBJECT).await?;
 
