@@ -53,6 +53,8 @@ pub(crate) struct Link {
     state: watch::Sender<State>,
     headers: AtomicBool,
     moving: AtomicBool,
+    /// Whether a certificate authority was given, so that TLS is a must.
+    ca_file: bool,
 }
 
 impl Link {
@@ -92,6 +94,7 @@ impl Link {
             state: watch::Sender::new(State::Connecting),
             headers: AtomicBool::new(false),
             moving: AtomicBool::new(false),
+            ca_file: options.ca_file.is_some(),
         };
         link.refresh();
         Ok((link, received))
@@ -276,7 +279,7 @@ impl Link {
                 }
                 Some(Event::ClientError(error)) => {
                     if let Some(count) = trouble.count() {
-                        let settings = settings_behind(&error.to_string());
+                        let settings = settings_behind(&error.to_string(), self.ca_file);
                         tracing::warn!(%error, count, "cannot connect to NATS, trying again: check {settings}");
                     }
                 }
@@ -338,13 +341,14 @@ async fn authenticated(
     Ok(connect)
 }
 
-/// The settings that stand behind a failure to connect.
-fn settings_behind(error: &str) -> &'static str {
+/// The settings that stand behind a failure to connect. The client tells a certificate that it does not trust from a
+/// server that is gone by nothing: both are an `IO error`.
+fn settings_behind(error: &str, ca_file: bool) -> &'static str {
     let error = error.to_lowercase();
     if ["authorization", "authentication"].iter().any(|word| error.contains(word)) {
         "NATS_USER and NATS_PASSWORD, or NATS_CREDS_FILE"
-    } else if error.contains("tls") {
-        "NATS_CA_FILE, and that NATS_SERVER1 is the name in the server's certificate"
+    } else if error.contains("tls") || (ca_file && error.contains("io error")) {
+        "NATS_CA_FILE, that NATS_SERVER1 is the name in the server's certificate, and that the server runs"
     } else {
         "NATS_SERVER1, and that the server runs"
     }
@@ -381,9 +385,10 @@ mod tests {
 
     #[test]
     fn a_failure_to_connect_names_the_settings_behind_it() {
-        assert!(settings_behind("authorization violation").contains("NATS_PASSWORD"));
-        assert!(settings_behind("TLS error").contains("NATS_CA_FILE"));
-        assert!(settings_behind("IO error").contains("NATS_SERVER1"));
+        assert!(settings_behind("authorization violation", false).contains("NATS_PASSWORD"));
+        assert!(settings_behind("TLS error", false).contains("NATS_CA_FILE"));
+        assert!(settings_behind("IO error", false).contains("NATS_SERVER1"));
+        assert!(settings_behind("IO error", true).contains("NATS_CA_FILE"));
     }
 
     #[test]

@@ -73,6 +73,12 @@ pub(crate) fn parse<R: Rpc>(
     Parsed { id: Some(id), run }
 }
 
+/// The span in which [`handle`] runs.
+pub(crate) fn span(endpoint: &Endpoint, message: &Message) -> Span {
+    let headers = message.headers.as_ref();
+    trace::handling(endpoint.subject, endpoint.queue_group, message.payload.len(), headers)
+}
+
 /// Handles one request that has got a place.
 pub(crate) async fn handle(core: Arc<Core>, endpoint: Arc<Endpoint>, waiting: Waiting, place: Place) {
     let Waiting { message, received, deadline } = waiting;
@@ -85,38 +91,33 @@ pub(crate) async fn handle(core: Arc<Core>, endpoint: Arc<Endpoint>, waiting: Wa
         tracing::warn!(subject, count, "requests came after their deadline (or the hosts' clocks disagree)");
     }
     let deadline = asked.map_or(deadline, |asked| asked.min(deadline));
-    let span = trace::handling(endpoint.subject, endpoint.queue_group, message.payload.len(), headers);
     let in_flight = InFlight::new(&endpoint);
     let to = message.reply;
     if to.is_none() {
         tracing::debug!(subject = endpoint.subject, "a request without reply subject");
     }
-    let work = async {
-        // Kept until the reply is out, so that replies on their way through a slow Redis are bounded as well.
-        let mut place = Some(place);
-        let (id, outcome) = process(&core, &endpoint, message.payload, deadline, &mut place).await;
-        let current = Span::current();
-        let status = outcome.reply.status;
-        // All at once: each time costs a way through all layers.
-        tracing::record_all!(
-            current,
-            messaging.message.conversation_id = id.as_ref().map(tracing::field::display),
-            status = status,
-            error.type = (status >= 500).then_some(status),
-        );
-        if let Some(to) = to {
-            answer(&core, &endpoint, to, id.as_ref(), &outcome, deadline).await;
-        }
-        count(&endpoint, outcome.reply.status, received);
-        tracing::debug!(
-            subject = endpoint.subject,
-            request_id = id.as_ref().map(tracing::field::display),
-            status = outcome.reply.status,
-            milliseconds = received.elapsed().as_secs_f64() * 1_000.0,
-            "answered"
-        );
-    };
-    work.instrument(span).await;
+    // Kept until the reply is out, so that replies on their way through a slow Redis are bounded as well.
+    let mut place = Some(place);
+    let (id, outcome) = process(&core, &endpoint, message.payload, deadline, &mut place).await;
+    let current = Span::current();
+    let status = outcome.reply.status;
+    // All at once: each time costs a way through all layers.
+    tracing::record_all!(
+        current,
+        status = status,
+        error.type = (status >= 500).then_some(status),
+    );
+    if let Some(to) = to {
+        answer(&core, &endpoint, to, id.as_ref(), &outcome, deadline).await;
+    }
+    count(&endpoint, outcome.reply.status, received);
+    tracing::debug!(
+        subject = endpoint.subject,
+        request_id = id.as_ref().map(tracing::field::display),
+        status = outcome.reply.status,
+        milliseconds = received.elapsed().as_secs_f64() * 1_000.0,
+        "answered"
+    );
     drop(in_flight);
 }
 
@@ -182,6 +183,10 @@ async fn process(
         std::panic::catch_unwind(AssertUnwindSafe(|| (parser.parse)(&payload))).ok()
     });
     let Ok(Some(Parsed { id, run })) = parsed.await else { return (None, Outcome::bus(500, PANICKED)) };
+    if let Some(id) = &id {
+        // Before the handler runs, so that each of its records names the request.
+        Span::current().record("messaging.message.conversation_id", tracing::field::display(id));
+    }
     let run = match run {
         Ok(run) => run,
         Err(Refusal::Bus(status, reason)) => return (id, Outcome::bus(status, reason)),

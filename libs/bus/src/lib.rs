@@ -8,6 +8,7 @@
 //! - `replier`, `handling`: bounded and fair concurrency, exactly one reply for each request; `dedupe`: one execution for
 //!   each write.
 //! - `connection`, `drain`: reconnecting, moving to another server, stopping without losing a request.
+//! - [`memory`]: the same without NATS, for simulations.
 //! - `discovery`, `metrics`, `trace`: being seen.
 //!
 //! ```no_run
@@ -32,12 +33,14 @@ mod envelope;
 mod error;
 mod handling;
 mod inbox;
+pub mod memory;
 mod message;
 mod metrics;
 mod offload;
 mod options;
 mod quiet;
 mod redis_link;
+mod redis_lock;
 mod replier;
 mod requester;
 mod stats;
@@ -57,11 +60,14 @@ use tracing::Instrument;
 
 pub use error::{ConnectError, RequestError, ServeError};
 pub use message::{Answer, Call, Reply, RequestId};
+pub use offload::new_id as new_request_id;
 pub use options::{BusOptions, Limits, NatsOptions, RedisOptions};
 pub use redis_link::{RedisLink, StoreError};
+pub use redis_lock::RedisLock;
 pub use stats::EndpointStats;
 
 use crate::core::Core;
+use crate::memory::{Memory, Peers};
 
 /// How the connection to NATS stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,17 +82,29 @@ pub enum State {
     Closed,
 }
 
+/// What a [`Bus`] speaks to.
+#[derive(Clone)]
+pub enum Reach {
+    /// A NATS server.
+    Nats(async_nats::Client),
+    /// Those who play the peers of a bus in memory.
+    Memory(Arc<dyn Peers>),
+}
+
 /// A process's connection to the fleet. Cheap to clone; when the last clone is dropped, its tasks end without draining.
 #[derive(Clone)]
-pub struct Bus {
-    core: Arc<Core>,
-    _ends: Arc<DropGuard>,
+pub struct Bus(Way);
+
+#[derive(Clone)]
+enum Way {
+    Nats { core: Arc<Core>, _ends: Arc<DropGuard> },
+    Memory(Arc<Memory>),
 }
 
 impl std::fmt::Debug for Bus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bus")
-            .field("service", &self.core.service)
+            .field("service", &self.service())
             .field("connected", &self.connected())
             .finish_non_exhaustive()
     }
@@ -141,7 +159,19 @@ impl Bus {
         };
         // Records of the connection name the service whose bus it is.
         tokio::spawn(watch.in_current_span());
-        Ok(Bus { core, _ends: Arc::new(stop.drop_guard()) })
+        Ok(Bus(Way::Nats { core, _ends: Arc::new(stop.drop_guard()) }))
+    }
+
+    /// A bus without NATS for simulations, see [`memory`]. It serves nothing.
+    pub fn in_memory(service: impl Into<String>, peers: Arc<dyn Peers>) -> Bus {
+        Bus(Way::Memory(Arc::new(Memory::new(service.into(), peers))))
+    }
+
+    fn service(&self) -> &str {
+        match &self.0 {
+            Way::Nats { core, .. } => &core.service,
+            Way::Memory(memory) => &memory.service,
+        }
     }
 
     /// Asks, waits up to [`Rpc::TIMEOUT`], and returns the body of a success.
@@ -162,7 +192,10 @@ impl Bus {
         request: &R::Request,
         within: Duration,
     ) -> Result<R::Reply, RequestError> {
-        self.core.request::<R>(request, within).await
+        match &self.0 {
+            Way::Nats { core, .. } => core.request::<R>(request, within).await,
+            Way::Memory(memory) => memory.request::<R>(request, within).await,
+        }
     }
 
     /// Asks and returns the reply whatever its status.
@@ -174,7 +207,10 @@ impl Bus {
         request: &R::Request,
         within: Duration,
     ) -> Result<Answer, RequestError> {
-        self.core.exchange::<R>(request, within).await
+        match &self.0 {
+            Way::Nats { core, .. } => core.exchange::<R>(request, within).await,
+            Way::Memory(memory) => memory.exchange::<R>(request, within).await,
+        }
     }
 
     /// For tools: any subject, any envelope. Treated as a write, i.e. never sent again once it was delivered.
@@ -187,7 +223,10 @@ impl Bus {
         envelope: Value,
         within: Duration,
     ) -> Result<Answer, RequestError> {
-        self.core.exchange_raw(subject, envelope, within).await
+        match &self.0 {
+            Way::Nats { core, .. } => core.exchange_raw(subject, envelope, within).await,
+            Way::Memory(_) => Err(RequestError::NoResponders { subject: subject.to_owned() }),
+        }
     }
 
     /// Answers a subject in its queue group. Resolves when the server has confirmed the subscription; before the first
@@ -204,38 +243,66 @@ impl Bus {
         H: Fn(Call<R::Request>) -> F + Send + Sync + 'static,
         F: Future<Output = Reply> + Send + 'static,
     {
-        self.core.announce().await;
-        self.core.serve::<R, H, F>(handler).await
+        let Way::Nats { core, .. } = &self.0 else {
+            let reason = "a bus in memory serves nothing".to_owned();
+            return Err(ServeError::Subscribe { subject: R::SUBJECT, reason });
+        };
+        core.announce().await;
+        core.serve::<R, H, F>(handler).await
     }
 
     /// Stops taking work, finishes what is in flight, flushes the replies, closes: at most `within`. What does not end
     /// in time is answered 503 (a write 500, its outcome being unknown).
     pub async fn drain(&self, within: Duration) {
-        self.core.drain(within).await;
+        match &self.0 {
+            Way::Nats { core, .. } => core.drain(within).await,
+            Way::Memory(memory) => drop(memory.state.send_replace(State::Closed)),
+        }
     }
 
     /// Whether there is a connection to NATS now.
     pub fn connected(&self) -> bool {
-        *self.core.link.state().borrow() == State::Connected
+        *self.state().borrow() == State::Connected
     }
 
     /// The state of the connection, to watch.
     pub fn state(&self) -> watch::Receiver<State> {
-        self.core.link.state()
+        match &self.0 {
+            Way::Nats { core, .. } => core.link.state(),
+            Way::Memory(memory) => memory.state.subscribe(),
+        }
     }
 
-    /// The NATS client, for JetStream. Requests go through [`Self::request`]: the client's own are never forgotten.
-    pub fn client(&self) -> async_nats::Client {
-        self.core.link.client.clone()
+    /// The NATS client, for JetStream; `None` for a bus in memory. Requests go through [`Self::request`]: the client's own
+    /// are never forgotten.
+    pub fn client(&self) -> Option<async_nats::Client> {
+        match &self.0 {
+            Way::Nats { core, .. } => Some(core.link.client.clone()),
+            Way::Memory(_) => None,
+        }
+    }
+
+    /// What stands behind the bus, for what is no request: JetStream's key-value buckets.
+    pub fn reach(&self) -> Reach {
+        match &self.0 {
+            Way::Nats { core, .. } => Reach::Nats(core.link.client.clone()),
+            Way::Memory(memory) => Reach::Memory(Arc::clone(&memory.peers)),
+        }
     }
 
     /// The figures of each served subject, as `$SRV.STATS` shows them.
     pub fn service_stats(&self) -> Vec<EndpointStats> {
-        self.core.endpoint_stats()
+        match &self.0 {
+            Way::Nats { core, .. } => core.endpoint_stats(),
+            Way::Memory(_) => Vec::new(),
+        }
     }
 
     /// How many requests of this process wait for a reply.
     pub fn requests_waiting(&self) -> usize {
-        self.core.inbox.waiting()
+        match &self.0 {
+            Way::Nats { core, .. } => core.inbox.waiting(),
+            Way::Memory(_) => 0,
+        }
     }
 }

@@ -19,7 +19,7 @@ const EXPIRY: u64 = 300;
 const ALPHABET: &[u8; 57] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
 /// A random id of 22 characters, above 128 bits.
-pub(crate) fn new_id() -> String {
+pub fn new_id() -> String {
     (0..22)
         .filter_map(|_| ALPHABET.get(rand::random_range(0..ALPHABET.len())))
         .map(|&digit| char::from(digit))

@@ -50,7 +50,8 @@ pub struct NatsOptions {
     pub password: Option<SecretString>,
     /// PEM file with the certificate authority of the servers. Setting it makes TLS mandatory.
     pub ca_file: Option<PathBuf>,
-    /// How often an idle connection is probed; a dead server is noticed after about three of these.
+    /// How often a connection is probed; a server that froze is noticed after about three of these, which must be in time
+    /// to ask again within the shortest time limit of a read, 15 s.
     pub ping_interval: Duration,
 }
 
@@ -62,7 +63,7 @@ impl Default for NatsOptions {
             user: None,
             password: None,
             ca_file: None,
-            ping_interval: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(3),
         }
     }
 }

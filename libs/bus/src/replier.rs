@@ -347,8 +347,10 @@ enum Entered {
 }
 
 fn start(core: &Arc<Core>, endpoint: &Arc<Endpoint>, waiting: Waiting, place: Place) {
+    // Made here, inside the service's span, so that one span is entered at each wake-up and not two.
+    let span = handling::span(endpoint, &waiting.message);
     let handling = handling::handle(Arc::clone(core), Arc::clone(endpoint), waiting, place);
-    core.work.spawn(handling.in_current_span());
+    core.work.spawn(handling.instrument(span));
 }
 
 impl Endpoint {

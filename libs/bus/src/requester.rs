@@ -83,15 +83,7 @@ impl Core {
         request: &R::Request,
         within: Duration,
     ) -> Result<R::Reply, RequestError> {
-        let answer = self.exchange::<R>(request, within).await?;
-        if !answer.is_success() {
-            let (subject, status) = (R::SUBJECT.to_owned(), answer.status);
-            return Err(RequestError::Refused { subject, status, body: short(&answer.body) });
-        }
-        parsed(answer.body.get().len(), move || answer.body_as())
-            .await
-            .and_then(|reply| reply.map_err(|error| error.to_string()))
-            .map_err(|reason| RequestError::Unreadable { subject: R::SUBJECT.to_owned(), reason })
+        success::<R>(self.exchange::<R>(request, within).await?).await
     }
 
     pub(crate) async fn exchange_raw(
@@ -275,6 +267,18 @@ impl Core {
             Phase::Fetching => RequestError::PayloadStore { subject, reason: reason(), sent: true },
         }
     }
+}
+
+/// The body of a 2xx answer.
+pub(crate) async fn success<R: Rpc>(answer: Answer) -> Result<R::Reply, RequestError> {
+    if !answer.is_success() {
+        let (subject, status) = (R::SUBJECT.to_owned(), answer.status);
+        return Err(RequestError::Refused { subject, status, body: short(&answer.body) });
+    }
+    parsed(answer.body.get().len(), move || answer.body_as())
+        .await
+        .and_then(|reply| reply.map_err(|error| error.to_string()))
+        .map_err(|reason| RequestError::Unreadable { subject: R::SUBJECT.to_owned(), reason })
 }
 
 /// Runs a parser, on another thread when the payload is large.

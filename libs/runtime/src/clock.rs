@@ -1,7 +1,8 @@
 //! Time as an input.
 //!
 //! Rules take `now` as a value; schedules and waiting go through a [`Clock`], so that a test (or the sandbox) decides how
-//! time passes. Three kinds: the system's, the system's shifted by an offset that can be moved, and a frozen one.
+//! time passes. Four kinds: the system's, the system's shifted by an offset that can be moved, a frozen one, and one that
+//! goes with the timers of the async runtime, which a simulation pauses.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ enum Kind {
     System,
     Shifted { offset: watch::Sender<TimeDelta>, sleepers: watch::Sender<usize> },
     Frozen { now: watch::Sender<DateTime<Utc>>, sleepers: watch::Sender<usize> },
+    Simulated { from: DateTime<Utc>, since: tokio::time::Instant },
 }
 
 impl Clock {
@@ -41,12 +43,21 @@ impl Clock {
         Self(Arc::new(Kind::Frozen { now: watch::Sender::new(at), sleepers: watch::Sender::new(0) }))
     }
 
+    /// Shows `at` now and goes with tokio's timers. In a runtime whose time is paused all waiting, on this clock or for a
+    /// time limit, is in one simulated time.
+    pub fn simulated(at: DateTime<Utc>) -> Self {
+        Self(Arc::new(Kind::Simulated { from: at, since: tokio::time::Instant::now() }))
+    }
+
     /// The present instant.
     pub fn now(&self) -> DateTime<Utc> {
         match &*self.0 {
             Kind::System => Utc::now(),
             Kind::Shifted { offset, .. } => plus(Utc::now(), *offset.borrow()),
             Kind::Frozen { now, .. } => *now.borrow(),
+            Kind::Simulated { from, since } => {
+                plus(*from, TimeDelta::from_std(since.elapsed()).unwrap_or(TimeDelta::MAX))
+            }
         }
     }
 
@@ -55,12 +66,12 @@ impl Clock {
         self.now().with_timezone(&zone)
     }
 
-    /// Moves a shifted or frozen clock forward and wakes whoever's time has come. The system's clock cannot be moved:
-    /// `false`, nothing happens.
+    /// Moves a shifted or frozen clock forward and wakes whoever's time has come. The system's clock and a simulated one
+    /// cannot be moved: `false`, nothing happens.
     pub fn advance(&self, by: Duration) -> bool {
         let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
         match &*self.0 {
-            Kind::System => return false,
+            Kind::System | Kind::Simulated { .. } => return false,
             Kind::Shifted { offset, .. } => {
                 offset.send_modify(|offset| *offset = offset.checked_add(&by).unwrap_or(TimeDelta::MAX));
             }
@@ -72,7 +83,7 @@ impl Clock {
     /// Waits for a span of time.
     pub async fn sleep(&self, span: Duration) {
         match &*self.0 {
-            Kind::System => tokio::time::sleep(span).await,
+            Kind::System | Kind::Simulated { .. } => tokio::time::sleep(span).await,
             _ => {
                 self.sleep_until(plus(self.now(), TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX))).await;
             }
@@ -105,6 +116,11 @@ impl Clock {
                 // The sender lives as long as `self`, so this cannot fail.
                 let _ = moved.wait_for(|now| *now >= at).await;
             }
+            Kind::Simulated { .. } => {
+                while let Some(left) = until(at, self.now()) {
+                    tokio::time::sleep(left).await;
+                }
+            }
         }
     }
 
@@ -129,6 +145,7 @@ impl fmt::Debug for Clock {
             Kind::System => "system",
             Kind::Shifted { .. } => "shifted",
             Kind::Frozen { .. } => "frozen",
+            Kind::Simulated { .. } => "simulated",
         };
         write!(f, "Clock({kind}, {})", self.now())
     }

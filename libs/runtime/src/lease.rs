@@ -24,15 +24,13 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::connection::State;
-use async_nats::jetstream::kv;
 use chrono::{DateTime, Utc};
 use prometheus::IntGauge;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::bucket::{Bucket, BucketError};
+use crate::bucket::{Bucket, BucketError, Buckets, Values};
 use crate::clock::Clock;
 use crate::leadership::{Leadership, Reign, Told};
 use crate::settings::DecisionMode;
@@ -119,7 +117,7 @@ impl Lease {
     /// the others have to notice. `gauge` shows 1 while this replica leads.
     pub fn campaign(
         self,
-        client: async_nats::Client,
+        buckets: Buckets,
         clock: Clock,
         gauge: IntGauge,
         release: CancellationToken,
@@ -130,7 +128,7 @@ impl Lease {
         let campaign = Campaign {
             told: Arc::clone(&leadership.0),
             lease: self,
-            client,
+            buckets,
             clock,
             store: None,
             held: None,
@@ -197,7 +195,9 @@ impl Voice {
     }
 
     fn say(&self, leads: bool) {
-        if self.told.leads.send_replace(leads) == leads {
+        // A renewal is no change, and those who watch must not hear of it.
+        let changed = self.told.leads.send_if_modified(|told| std::mem::replace(told, leads) != leads);
+        if !changed {
             return;
         }
         self.gauge.set(i64::from(leads));
@@ -218,10 +218,10 @@ impl Drop for Voice {
 
 struct Campaign {
     lease: Lease,
-    client: async_nats::Client,
+    buckets: Buckets,
     clock: Clock,
     told: Arc<Told>,
-    store: Option<kv::Store>,
+    store: Option<Values>,
     /// The revision of our own entry while no other holder was seen.
     held: Option<u64>,
     seen: Seen,
@@ -286,8 +286,7 @@ impl Campaign {
     }
 
     async fn keep_or_seek(&mut self) -> Result<bool, Trouble> {
-        // While disconnected the client would keep our writes and send them when they are of no use.
-        if self.client.connection_state() != State::Connected {
+        if !self.buckets.connected() {
             return Err(Trouble::NotConnected);
         }
         let store = self.store().await?;
@@ -296,12 +295,12 @@ impl Campaign {
         {
             return Ok(true);
         }
-        let looked = timeout(self.lease.periods.answer_within, store.entry(self.lease.key.as_str())).await;
+        let looked = timeout(self.lease.periods.answer_within, store.look(&self.lease.key)).await;
         let found =
             looked.map_err(|_| Trouble::NoAnswer)?.map_err(|error| Trouble::Refused(error.to_string()))?;
         let revision = found.as_ref().map_or(0, |found| found.revision);
-        let entry = found.filter(|found| found.operation == kv::Operation::Put);
-        let entry = entry.map(|found| serde_json::from_slice::<Entry>(&found.value).ok());
+        let entry = found.and_then(|found| found.bytes);
+        let entry = entry.map(|bytes| serde_json::from_slice::<Entry>(&bytes).ok());
         let free = match &entry {
             // Given back, or there never was one. One that vanished, with the bucket, may have a holder that still leads.
             None => revision > 0 || self.seen.0.is_none() || self.stood(revision),
@@ -342,7 +341,7 @@ impl Campaign {
     }
 
     /// Writes our entry over this very revision. Failing is no error: who was quicker shows at the next look.
-    async fn claim(&mut self, store: &kv::Store, revision: u64) -> bool {
+    async fn claim(&mut self, store: &Values, revision: u64) -> bool {
         let sent = Instant::now();
         let renewed = self.clock.now();
         let led = self.told.reign.borrow().filter(|reign| sent < reign.until);
@@ -375,10 +374,10 @@ impl Campaign {
 
     async fn give_back(&self) {
         let (Some(held), Some(store)) = (self.held, &self.store) else { return };
-        if self.client.connection_state() != State::Connected {
+        if !self.buckets.connected() {
             return;
         }
-        let delete = store.delete_expect_revision(&self.lease.key, Some(held));
+        let delete = store.delete(&self.lease.key, Some(held));
         match timeout(self.lease.periods.answer_within, delete).await {
             Ok(Ok(())) => tracing::info!(lease = self.lease.key, "gave the lease back"),
             Ok(Err(error)) => tracing::debug!(lease = self.lease.key, %error, "the lease was not given back"),
@@ -386,17 +385,21 @@ impl Campaign {
         }
     }
 
-    async fn store(&mut self) -> Result<kv::Store, Trouble> {
+    async fn store(&mut self) -> Result<Values, Trouble> {
         if let Some(store) = &self.store {
             return Ok(store.clone());
         }
-        let store = BUCKET.open(&self.client, self.lease.periods.answer_within).await?;
+        let store = BUCKET.open(&self.buckets, self.lease.periods.answer_within).await?;
         Ok(self.store.insert(store).clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bus::memory::{Access, Asked, Kept, Peers, Shelf};
+    use bus::{Bus, RequestError};
+    use bytes::Bytes;
+    use futures::future::BoxFuture;
     use proptest::prelude::*;
 
     use super::*;
@@ -421,6 +424,58 @@ mod tests {
         assert_eq!(seen.stood(2), Duration::from_secs(9));
         // Gone, which is a change as well.
         assert_eq!(seen.stood(0), Duration::ZERO);
+    }
+
+    /// A bus in memory on which there are only buckets.
+    struct Shelves(Shelf);
+
+    impl Peers for Shelves {
+        fn answer(&self, asked: Asked) -> BoxFuture<'static, Result<Bytes, RequestError>> {
+            let subject = asked.subject.to_owned();
+            Box::pin(async { Err(RequestError::NoResponders { subject }) })
+        }
+
+        fn keep(
+            &self,
+            bucket: &'static str,
+            access: Access,
+        ) -> BoxFuture<'static, Result<Vec<Kept>, String>> {
+            let kept = self.0.access(bucket, access);
+            Box::pin(async { kept })
+        }
+    }
+
+    /// A candidate for the lease, which dies with the token.
+    fn candidate(bus: &Bus, holder: &str) -> (Leadership, CancellationToken) {
+        let lease = Lease { key: "test".into(), holder: holder.into(), periods: Periods::default() };
+        let gauge = IntGauge::new("leader", "test").unwrap();
+        let clock = Clock::simulated(DateTime::UNIX_EPOCH);
+        let (leadership, campaign) = lease.campaign(bus.into(), clock, gauge, CancellationToken::new());
+        let death = CancellationToken::new();
+        tokio::spawn(death.clone().run_until_cancelled_owned(campaign));
+        (leadership, death)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewals_are_no_changes_and_a_death_is_one() {
+        let bus = Bus::in_memory("test", Arc::new(Shelves(Shelf::default())));
+        let (first, death) = candidate(&bus, "first");
+        first.wait().await;
+        let (second, _alive) = candidate(&bus, "second");
+        let (mut firsts, mut seconds) = (first.changes(), second.changes());
+        firsts.borrow_and_update();
+        sleep(Duration::from_secs(600)).await;
+        assert!(first.is_leader() && !second.is_leader());
+        assert!(!firsts.has_changed().unwrap() && !seconds.has_changed().unwrap());
+        let died = Instant::now();
+        death.cancel();
+        second.wait().await;
+        assert!(died.elapsed() < Duration::from_secs(15), "{:?}", died.elapsed());
+        assert!(!first.is_leader());
+        seconds.changed().await.unwrap();
+        assert!(*seconds.borrow_and_update());
+        sleep(Duration::from_secs(60)).await;
+        assert!(!seconds.has_changed().unwrap());
     }
 
     #[test]

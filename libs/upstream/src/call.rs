@@ -132,6 +132,13 @@ impl Call {
         self
     }
 
+    /// Sets a header whose name and value are constants.
+    #[must_use]
+    pub fn constant_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+
     /// Sets a header to a value that no log or error shows, see [`crate::bearer`] and [`crate::basic`].
     #[must_use]
     pub fn secret_header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
@@ -244,7 +251,12 @@ impl Call {
             url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), path.trim_start_matches('/')));
         }
         if !self.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&self.query);
+            // A blank as `%20`, never as `+`: not every server reads queries as forms.
+            let encoded = |text| percent_encoding::utf8_percent_encode(text, UNRESERVED);
+            let pairs =
+                self.query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
+            let query: Vec<String> = url.query().map(str::to_owned).into_iter().chain(pairs).collect();
+            url.set_query(Some(&query.join("&")));
         }
         Ok(url)
     }
@@ -256,7 +268,7 @@ impl Call {
             if !path.contains(&place) {
                 return Err(CallError::Invalid(format!("the path has no `{place}`")));
             }
-            let encoded = percent_encoding::utf8_percent_encode(value, SEGMENT).to_string();
+            let encoded = percent_encoding::utf8_percent_encode(value, UNRESERVED).to_string();
             path = path.replace(&place, &encoded);
         }
         if path.contains('{') {
@@ -275,7 +287,7 @@ impl Call {
 }
 
 /// Everything but the unreserved characters of RFC 3986.
-const SEGMENT: &percent_encoding::AsciiSet =
+const UNRESERVED: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Method and route only: parameters, headers and bodies may hold secrets and personal data.
@@ -298,7 +310,7 @@ mod tests {
         let call = Call::get("/t/{id}/n").segment("id", "a/b ?{x}é").query("n", "+1 2").query("n", "&");
         assert_eq!(
             url(&call).unwrap(),
-            "https://api.example.test/base/t/a%2Fb%20%3F%7Bx%7D%C3%A9/n?n=%2B1+2&n=%26"
+            "https://api.example.test/base/t/a%2Fb%20%3F%7Bx%7D%C3%A9/n?n=%2B1%202&n=%26"
         );
         assert_eq!(call.route_name(), "/t/{id}/n");
     }

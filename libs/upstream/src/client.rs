@@ -26,6 +26,11 @@ use crate::{
     trust,
 };
 
+/// From so many bytes on an answer is large: the rest of it is read when there is a place.
+const LARGE: usize = 4 * 1024 * 1024;
+/// Large answers that are read at the same time, so that memory is bounded whatever a third party sends.
+const LARGE_AT_A_TIME: usize = 4;
+
 /// A third party. Cheap to clone; all clones share connections, session and limits.
 #[derive(Clone)]
 pub struct Upstream(Arc<Inner>);
@@ -35,7 +40,9 @@ struct Inner {
     sessions: Sessions,
     retry: Retry,
     in_flight: usize,
-    places: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// Places at the host of the base URL, where nearly all calls go.
+    home: (String, Arc<Semaphore>),
+    elsewhere: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 /// What an observer is told about each exchange with the third party, repetitions included, logins excluded.
@@ -66,11 +73,13 @@ impl Upstream {
         let metrics = Metrics::register(registry, settings.name, &host)
             .map_err(|error| BuildError::Metrics(settings.name, error))?;
         let (name, login_timeout) = (settings.name, settings.login_timeout);
-        let (retry, in_flight) = (settings.retry, settings.in_flight);
+        let (retry, in_flight) = (settings.retry, settings.in_flight.max(1));
         let observer = OnceLock::new();
-        let http = Http(Arc::new(Connection { settings, client, metrics: metrics.clone(), observer }));
+        let large = Semaphore::new(LARGE_AT_A_TIME);
+        let http = Http(Arc::new(Connection { settings, client, metrics: metrics.clone(), observer, large }));
         let sessions = Sessions::new(name, login, http.clone(), login_timeout, metrics);
-        Ok(Self(Arc::new(Inner { http, sessions, retry, in_flight, places: Mutex::default() })))
+        let home = (host, Arc::new(Semaphore::new(in_flight)));
+        Ok(Self(Arc::new(Inner { http, sessions, retry, in_flight, home, elsewhere: Mutex::default() })))
     }
 
     /// Tells `observer` about every exchange. The first one set stays.
@@ -95,7 +104,7 @@ impl Upstream {
         let Inner { http, sessions, retry, .. } = &*self.0;
         let settings = &http.0.settings;
         let deadline = call.deadline.instant(settings.timeout);
-        let url = call.url(&settings.base_url)?;
+        let mut url = call.url(&settings.base_url)?;
         let retry = call.retry.unwrap_or(if call.read { *retry } else { Retry::NEVER });
         let mut renewed = false;
         let mut tried = 0;
@@ -105,6 +114,9 @@ impl Upstream {
             } else {
                 None
             };
+            if let Some(base) = held.as_deref().and_then(Held::base_url) {
+                url = call.url(base)?;
+            }
             let mut outcome = self.attempt(&call, &url, held.as_deref(), deadline).await;
             if let (Some(held), Ok(response)) = (&held, &mut outcome) {
                 if !sessions.refused(response) {
@@ -132,6 +144,16 @@ impl Upstream {
                 _ => return outcome,
             }
         }
+    }
+
+    /// Where a call goes with the session that is held now, before overrides; for texts about failures.
+    ///
+    /// # Errors
+    /// [`CallError::Invalid`] when the call cannot be sent as given.
+    pub fn url_of(&self, call: &Call) -> Result<Url, CallError> {
+        let held = self.0.sessions.held();
+        let base = held.as_deref().and_then(Held::base_url);
+        call.url(base.unwrap_or(&self.0.http.0.settings.base_url))
     }
 
     /// Whether a valid session is held, or none is needed.
@@ -177,14 +199,14 @@ impl Upstream {
     /// A free place among the calls in flight to the URL's host.
     async fn place(&self, url: &Url, deadline: Instant) -> Result<OwnedSemaphorePermit, CallError> {
         let places = {
-            let mut places = self.0.places.lock();
+            let Inner { in_flight, home, elsewhere, .. } = &*self.0;
             let host = url.host_str().unwrap_or_default();
-            if let Some(places) = places.get(host) {
-                Arc::clone(places)
+            if host == home.0 {
+                Arc::clone(&home.1)
             } else {
-                let new = Arc::new(Semaphore::new(self.0.in_flight.max(1)));
-                places.insert(host.to_owned(), Arc::clone(&new));
-                new
+                let mut places = elsewhere.lock();
+                let new = || Arc::new(Semaphore::new(*in_flight));
+                Arc::clone(places.entry(host.to_owned()).or_insert_with(new))
             }
         };
         match timeout_at(deadline, places.acquire_owned()).await {
@@ -209,6 +231,8 @@ struct Connection {
     client: reqwest::Client,
     metrics: Metrics,
     observer: OnceLock<Observer>,
+    /// Places for large answers while they are read.
+    large: Semaphore,
 }
 
 impl Http {
@@ -230,7 +254,7 @@ impl Http {
         headers: HeaderMap,
         deadline: Instant,
     ) -> Result<Response, CallError> {
-        let Connection { settings, client, metrics, .. } = &*self.0;
+        let Connection { settings, client, metrics, large, .. } = &*self.0;
         if deadline <= Instant::now() {
             return Err(CallError::Deadline);
         }
@@ -251,7 +275,7 @@ impl Http {
         }
         let begun = Instant::now();
         let in_flight = metrics.sent();
-        let answer = receive(request, settings.response_limit).instrument(span.clone());
+        let answer = receive(request, settings.response_limit, large).instrument(span.clone());
         let outcome = match timeout_at(deadline, answer).await {
             Ok(outcome) => outcome,
             Err(_) => Err(CallError::Timeout),
@@ -272,16 +296,25 @@ impl Http {
     }
 }
 
-async fn receive(request: reqwest::RequestBuilder, limit: usize) -> Result<Response, CallError> {
+async fn receive(
+    request: reqwest::RequestBuilder,
+    limit: usize,
+    large: &Semaphore,
+) -> Result<Response, CallError> {
     let mut answer = request.send().await.map_err(|error| CallError::from_client(&error))?;
     let announced = answer.content_length().unwrap_or(0);
     if announced > limit as u64 {
         return Err(CallError::TooLarge(limit));
     }
     let mut body = BytesMut::new();
+    let mut place = None;
     while let Some(chunk) = answer.chunk().await.map_err(|error| CallError::from_client(&error))? {
         if body.len() + chunk.len() > limit {
             return Err(CallError::TooLarge(limit));
+        }
+        if place.is_none() && body.len() + chunk.len() > LARGE {
+            // Never closed, so a place always comes, or the deadline does.
+            place = large.acquire().await.ok();
         }
         body.extend_from_slice(&chunk);
     }

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
+use foldhash::fast::RandomState;
 use futures::{
     FutureExt,
     future::{BoxFuture, Shared, WeakShared},
@@ -35,17 +36,17 @@ pub struct Coalesce<V> {
 /// What is in flight, by key. Flights are numbered so that an old one does not take a new one's entry away.
 struct Flights<V> {
     started: u64,
-    by_key: HashMap<String, (u64, WeakFlight<V>)>,
+    by_key: HashMap<Arc<str>, (u64, WeakFlight<V>), RandomState>,
 }
 
 impl<V: Clone + Send + Sync + 'static> Coalesce<V> {
     /// With nothing in flight.
     pub fn new() -> Self {
-        Self { flights: Arc::new(Mutex::new(Flights { started: 0, by_key: HashMap::new() })) }
+        Self { flights: Arc::new(Mutex::new(Flights { started: 0, by_key: HashMap::default() })) }
     }
 
     /// The result of the work for `key` that is in flight, or else of `work`.
-    pub async fn run<F, W>(&self, key: impl Into<String>, work: F) -> V
+    pub async fn run<F, W>(&self, key: impl Into<Arc<str>>, work: F) -> V
     where
         F: FnOnce() -> W,
         W: Future<Output = V> + Send + 'static,
@@ -59,7 +60,7 @@ impl<V: Clone + Send + Sync + 'static> Coalesce<V> {
         self.flights.lock().by_key.len()
     }
 
-    fn flight<F, W>(&self, key: String, work: F) -> Flight<V>
+    fn flight<F, W>(&self, key: Arc<str>, work: F) -> Flight<V>
     where
         F: FnOnce() -> W,
         W: Future<Output = V> + Send + 'static,
@@ -70,7 +71,7 @@ impl<V: Clone + Send + Sync + 'static> Coalesce<V> {
         }
         flights.started += 1;
         let number = flights.started;
-        let landing = Landing { flights: Arc::clone(&self.flights), key: key.clone(), number };
+        let landing = Landing { flights: Arc::clone(&self.flights), key: Arc::clone(&key), number };
         let work = work();
         let flight = async move {
             let _landing = landing;
@@ -106,7 +107,7 @@ impl<V> fmt::Debug for Coalesce<V> {
 /// Takes the entry away when the work ends, panics, or is dropped with its last waiter.
 struct Landing<V> {
     flights: Arc<Mutex<Flights<V>>>,
-    key: String,
+    key: Arc<str>,
     number: u64,
 }
 

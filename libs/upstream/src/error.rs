@@ -87,7 +87,8 @@ impl CallError {
             return Self::Closed("too many redirects".to_owned());
         }
         if error.is_connect() {
-            return Self::Connect(connect_cause(error));
+            let late = error.is_timeout().then(|| "no connection in time".to_owned());
+            return Self::Connect(late.unwrap_or_else(|| connect_cause(error)));
         }
         if error.is_timeout() {
             return Self::Timeout;
@@ -107,16 +108,14 @@ fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a (dyn std:
     found
 }
 
-fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
+fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
     let kinds =
         causes(error).into_iter().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     kinds.filter(|kind| *kind != io::ErrorKind::Other).last()
 }
 
-fn connect_cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no connection in time".to_owned();
-    }
+/// Why there is no connection, from the causes of a client's `error`, in words that are safe to show.
+pub fn connect_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let tls =
         causes(error).into_iter().find_map(|cause| Some(cause.downcast_ref::<rustls::Error>()?.to_string()));
     if let Some(tls) = tls {

@@ -6,6 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
+use url::Url;
 
 use crate::{CallError, Http, Response};
 
@@ -51,12 +52,14 @@ pub struct Session {
     pub secret: SecretString,
     /// How long it is valid, when the third party says so. It is renewed after 80 % of this time.
     pub expires_in: Option<Duration>,
+    /// Where calls with this session go, when the login decides that (Salesforce); else to the settings' base URL.
+    pub base_url: Option<Url>,
 }
 
 impl Session {
     /// A session without a known end.
     pub fn new(secret: impl Into<SecretString>) -> Self {
-        Self { secret: secret.into(), expires_in: None }
+        Self { secret: secret.into(), expires_in: None, base_url: None }
     }
 
     /// The same session with a known end; `None` leaves it unknown.
@@ -66,9 +69,21 @@ impl Session {
         self
     }
 
+    /// The same session for calls to another base URL than that of the settings. [`crate::Call::at`] goes before it.
+    #[must_use]
+    pub fn at(mut self, base_url: Url) -> Self {
+        self.base_url = Some(base_url);
+        self
+    }
+
     /// The value of an `authorization: Bearer` header.
     pub fn bearer(&self) -> Option<HeaderValue> {
         bearer(&self.secret)
+    }
+
+    /// The value of a `cookie` header with the session under this name.
+    pub fn cookie(&self, name: &str) -> Option<HeaderValue> {
+        sensitive(&format!("{name}={}", self.secret.expose_secret()))
     }
 }
 

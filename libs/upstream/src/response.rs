@@ -29,7 +29,9 @@ impl Response {
 
     /// The body as text; what is no UTF-8 becomes U+FFFD.
     pub fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(self.json_bytes())
+        let bytes = self.json_bytes();
+        // The usual case is checked many bytes at a time.
+        std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
     }
 
     /// The first `most` characters of the body in one line, for replies and logs about failures. Never use it for

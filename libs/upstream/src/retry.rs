@@ -7,7 +7,7 @@ use http::header;
 use crate::{CallError, Response, Retry};
 
 /// The longest pause that `Retry-After` can ask for; a deadline nearly always ends earlier.
-const LONGEST: Duration = Duration::from_secs(300);
+pub(crate) const LONGEST: Duration = Duration::from_secs(300);
 
 /// The pause before the next try, or `None` when `outcome` is final. `tried` counts repetitions so far, `spread` in 0..1
 /// varies the pause.
@@ -18,20 +18,26 @@ pub(crate) fn pause(
     outcome: &Result<Response, CallError>,
     spread: f64,
 ) -> Option<Duration> {
-    if tried >= retry.times || !repeatable(read, outcome) {
+    if tried >= retry.times || !repeatable(retry, read, outcome) {
         return None;
     }
     let doubled = retry.pause.saturating_mul(1_u32.checked_shl(tried).unwrap_or(u32::MAX)).min(LONGEST);
-    let varied = doubled.mul_f64(0.5 + spread);
+    let varied = doubled.mul_f64(0.5 + spread).min(retry.longest);
     let asked = outcome.as_ref().ok().and_then(retry_after).unwrap_or_default();
     Some(varied.max(asked).min(LONGEST))
 }
 
-fn repeatable(read: bool, outcome: &Result<Response, CallError>) -> bool {
+/// What a third party answers while it is overloaded or restarting.
+pub(crate) fn transient(response: &Response) -> bool {
+    matches!(response.status, 429 | 502..=504)
+}
+
+fn repeatable(retry: Retry, read: bool, outcome: &Result<Response, CallError>) -> bool {
     match outcome {
         Err(CallError::Connect(_)) => true,
         Err(CallError::Closed(_)) => read,
-        Ok(response) => response.status == 429 || (read && matches!(response.status, 502..=504)),
+        Ok(response) if read => (retry.again)(response),
+        Ok(response) => response.status == 429,
         Err(_) => false,
     }
 }
@@ -93,6 +99,18 @@ mod tests {
         assert_eq!(at(2, 1.0), Some(6 * SECOND));
         assert_eq!(at(3, 0.5), None);
         assert_eq!(pause(Retry::NEVER, 0, true, &answer(503, None), 0.5), None);
+    }
+
+    #[test]
+    fn pauses_are_capped_and_what_is_repeated_can_be_said() {
+        let retry =
+            Retry::times(9, SECOND).at_most(3 * SECOND).again_after(|response| response.status == 500);
+        let after = |status, read, tried| pause(retry, tried, read, &answer(status, None), 1.0);
+        assert_eq!((after(500, true, 0), after(500, true, 5)), (Some(SECOND.mul_f64(1.5)), Some(3 * SECOND)));
+        assert_eq!((after(503, true, 0), after(500, false, 0)), (None, None));
+        assert!(after(429, false, 0).is_some());
+        assert!(pause(retry, 0, true, &Err(CallError::Closed("x".into())), 0.5).is_some());
+        assert_eq!(pause(retry, 0, true, &answer(500, Some("7")), 0.5), Some(7 * SECOND));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use url::Url;
 
 use crate::{CallError, Http, Login, LoginError, Response, Session, metrics::Metrics};
 
@@ -40,6 +41,11 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Where calls with this session go, if the login says so.
+    pub(crate) fn base_url(&self) -> Option<&Url> {
+        self.session.base_url.as_ref()
+    }
+
     fn over(&self, part: f64) -> bool {
         self.after(part).is_some_and(|instant| instant <= Instant::now())
     }
@@ -101,6 +107,11 @@ impl Sessions {
 
     pub(crate) fn logged_in(&self) -> bool {
         !self.needed() || self.0.state.lock().held.as_ref().is_some_and(|held| !held.over(1.0))
+    }
+
+    /// The session which is held, valid or not.
+    pub(crate) fn held(&self) -> Option<Arc<Held>> {
+        self.0.state.lock().held.clone()
     }
 
     pub(crate) fn authorize(&self, held: &Held, headers: &mut HeaderMap) {

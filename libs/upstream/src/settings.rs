@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
-use crate::Overrides;
+use crate::{Overrides, Response, retry};
 
 /// How a third party is reached. Start from [`Settings::new`] and change what differs.
 #[derive(Debug, Clone)]
@@ -24,7 +24,8 @@ pub struct Settings {
     pub login_timeout: Duration,
     /// Calls at the same time per host; more wait inside their deadline. Default 100.
     pub in_flight: usize,
-    /// The largest answer in bytes that is read; a larger one is [`crate::CallError::TooLarge`]. Default 64 MiB.
+    /// The largest answer in bytes that is read; a larger one is [`crate::CallError::TooLarge`]. Default 64 MiB. Four
+    /// answers of more than 4 MiB are read at the same time; further ones wait inside their deadline.
     pub response_limit: usize,
     /// Whether certificates are checked. Only test installations switch it off; doing so is logged loudly.
     pub verify_tls: bool,
@@ -59,28 +60,47 @@ impl Settings {
 /// How often and when a failed call is repeated, always inside its deadline.
 ///
 /// A read is repeated after a connection failure, a connection closed before the whole answer came, and the statuses
-/// 429, 502, 503 and 504. A write, where [`crate::Call::retry`] asks for it, only when it was surely not executed: after
-/// a failure to connect and after 429. `Retry-After` in seconds lengthens the pause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// 429, 502, 503 and 504 (or what [`Retry::again_after`] says). A write, where [`crate::Call::retry`] asks for it, only
+/// when it was surely not executed: after a failure to connect and after 429. `Retry-After` in seconds lengthens the
+/// pause.
+#[derive(Debug, Clone, Copy)]
 pub struct Retry {
     /// Tries after the first one.
     pub times: u32,
     /// Before the first repetition; doubled for each further one, then varied by up to half in either direction.
     pub pause: Duration,
+    /// No pause is longer, except where `Retry-After` asks for it.
+    pub longest: Duration,
+    /// Which answers to a read deserve a repetition.
+    pub again: fn(&Response) -> bool,
 }
 
 impl Retry {
     /// One try only.
-    pub const NEVER: Self = Self { times: 0, pause: Duration::ZERO };
+    pub const NEVER: Self = Self::times(0, Duration::ZERO);
 
     /// One repetition after about `pause`.
     pub const fn once_after(pause: Duration) -> Self {
-        Self { times: 1, pause }
+        Self::times(1, pause)
     }
 
     /// Several repetitions, the first after about `pause`.
     pub const fn times(times: u32, pause: Duration) -> Self {
-        Self { times, pause }
+        Self { times, pause, longest: retry::LONGEST, again: retry::transient }
+    }
+
+    /// The same with no pause longer than this.
+    #[must_use]
+    pub const fn at_most(mut self, longest: Duration) -> Self {
+        self.longest = longest;
+        self
+    }
+
+    /// The same with another idea of which answers to a read deserve a repetition.
+    #[must_use]
+    pub const fn again_after(mut self, again: fn(&Response) -> bool) -> Self {
+        self.again = again;
+        self
     }
 }
 

@@ -30,7 +30,9 @@ pub(crate) fn tls(settings: &Settings) -> Result<ClientConfig, BuildError> {
         .with_safe_default_protocol_versions()
         .map_err(|error| BuildError::Tls(settings.name, error.to_string()))?;
     let mut config = if settings.verify_tls {
-        builder.with_root_certificates(roots(settings)?).with_no_client_auth()
+        builder
+            .with_root_certificates(trusted_roots(settings.name, settings.ca_file.as_deref())?)
+            .with_no_client_auth()
     } else {
         tracing::warn!(upstream = settings.name, "TLS certificates are not verified");
         let anything = Arc::new(AnyServer(provider));
@@ -43,8 +45,16 @@ pub(crate) fn tls(settings: &Settings) -> Result<ClientConfig, BuildError> {
 /// The system's roots, read once for all clients of a process that trust nothing else.
 static SYSTEM: Mutex<Weak<RootCertStore>> = Mutex::new(Weak::new());
 
-fn roots(settings: &Settings) -> Result<Arc<RootCertStore>, BuildError> {
-    let roots = match &settings.ca_file {
+/// Whom this process trusts: the system's roots, `SSL_CERT_FILE` and `SSL_CERT_DIR`, and the certificates (PEM) in
+/// `ca_file`. `upstream` names the third party in errors and logs. For clients of other protocols than HTTP.
+///
+/// # Errors
+/// [`BuildError::CaFile`] when the file cannot be read or holds no certificate.
+pub fn trusted_roots(
+    upstream: &'static str,
+    ca_file: Option<&Path>,
+) -> Result<Arc<RootCertStore>, BuildError> {
+    let roots = match ca_file {
         None => {
             let mut known = SYSTEM.lock();
             known.upgrade().unwrap_or_else(|| {
@@ -53,10 +63,10 @@ fn roots(settings: &Settings) -> Result<Arc<RootCertStore>, BuildError> {
                 read
             })
         }
-        Some(file) => Arc::new(with_file(system_roots(), file, settings.name)?),
+        Some(file) => Arc::new(with_file(system_roots(), file, upstream)?),
     };
     if roots.is_empty() {
-        tracing::warn!(upstream = settings.name, "no trusted certificates found: calls by https will fail");
+        tracing::warn!(upstream, "no trusted certificates found: calls by https will fail");
     }
     Ok(roots)
 }

@@ -193,3 +193,27 @@ async fn anonymous_calls_need_no_session() {
     assert_eq!(third_party.send(Call::get("/x").anonymous()).await.unwrap().status, 404);
     assert_eq!(tokens(&stub.calls()), ["-"]);
 }
+
+#[tokio::test]
+async fn calls_go_where_the_session_says_also_when_a_new_one_says_otherwise() {
+    let stub = StubUpstream::start().await;
+    let at = |n: u32, path: &str| {
+        let token = format!("{SECRET}-{n}");
+        Rule::on("POST", "^/login$")
+            .json(&json!({"access_token": token, "base_url": format!("{}{path}", stub.url())}))
+    };
+    stub.answer(at(1, "/one").times(1)).answer(at(2, "/two"));
+    stub.answer(Rule::on("GET", "^/one/x$").text("ok").times(1))
+        .answer(Rule::on("GET", "^/one/x$").status(401));
+    stub.answer(Rule::on("GET", "^/two/x$").text("moved"))
+        .answer(Rule::on("GET", "^/fixed/x$").text("fixed"));
+    let third_party = with_login(settings(&stub));
+    let shown = |third_party: &upstream::Upstream| third_party.url_of(&Call::get("/x")).unwrap().to_string();
+    assert_eq!(shown(&third_party), format!("{}/x", stub.url()));
+    assert_eq!(third_party.send(Call::get("/x")).await.unwrap().text(), "ok");
+    assert_eq!(shown(&third_party), format!("{}/one/x", stub.url()));
+    assert_eq!(third_party.send(Call::get("/x")).await.unwrap().text(), "moved");
+    assert_eq!(shown(&third_party), format!("{}/two/x", stub.url()));
+    let elsewhere = format!("{}/fixed", stub.url()).parse().unwrap();
+    assert_eq!(third_party.send(Call::get("/x").at(&elsewhere)).await.unwrap().text(), "fixed");
+}

@@ -131,7 +131,7 @@ async fn a_reply_that_is_ready_while_disconnected_is_sent_after_the_return() {
     until("disconnected", async || !server.connected() && !client.connected()).await;
     world.nats.restart().await;
     until("connected", async || server.connected() && client.connected()).await;
-    round_trip(&client.client()).await;
+    round_trip(&client.client().unwrap()).await;
     open.send_replace(true);
     assert_eq!(asked.await.unwrap().unwrap(), json!("done"));
     assert_eq!(started.get(), 1);
@@ -170,7 +170,7 @@ async fn in_a_cluster_the_death_of_a_node_costs_no_request() {
     let lost = asked.await.unwrap();
     assert!(lost.is_empty(), "{lost:?}");
     assert!(text(&metrics).contains("bus_reconnects_total 1"));
-    assert_ne!(client.client().server_info().port, cluster.nodes()[0].port());
+    assert_ne!(client.client().unwrap().server_info().port, cluster.nodes()[0].port());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +202,8 @@ async fn a_server_in_lame_duck_mode_is_left_without_losing_a_request() {
     let port = cluster.nodes()[0].port();
     cluster.nodes()[0].lame_duck();
     until("moved", async || {
-        client.client().server_info().port != port && first.client().server_info().port != port
+        client.client().unwrap().server_info().port != port
+            && first.client().unwrap().server_info().port != port
     })
     .await;
     let lost = asked.await.unwrap();
@@ -289,6 +290,6 @@ async fn a_frozen_server_is_left_and_what_it_swallowed_is_read_elsewhere() {
     // Written to a connection that still looks well.
     assert!(client.connected());
     assert_eq!(client.request::<Read>(&any(json!({"n": 2}))).await.unwrap(), json!({"n": 2}));
-    assert_ne!(client.client().server_info().port, cluster.nodes()[0].port());
+    assert_ne!(client.client().unwrap().server_info().port, cluster.nodes()[0].port());
     cluster.nodes()[0].resume();
 }

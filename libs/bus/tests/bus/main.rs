@@ -12,6 +12,7 @@ mod dedupe;
 mod discovery;
 mod interoperation;
 mod offload;
+mod redis_lock;
 mod replier;
 mod requester;
 mod stop;

@@ -74,8 +74,13 @@ async fn a_subject_that_nobody_serves_yet_is_tried_again() {
             tokio::join!(client.request::<Read>(&read), client.request::<Write>(&write))
         }
     });
-    // Between two attempts nothing waits, so it may take a few looks.
-    until("waiting", async || client.requests_waiting() > 0).await;
+    // Between two attempts nothing waits, and an attempt is over quickly: look all the time.
+    let tried = async {
+        while client.requests_waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), tried).await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     let handler = move |_| {
         count.add();

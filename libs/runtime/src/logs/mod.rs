@@ -82,7 +82,9 @@ type BoxedFilter = Box<dyn Filter<Registry> + Send + Sync>;
 
 /// Which records are written. Spans of level INFO always count: they carry the service's name and the ids of its work.
 fn filter(settings: &LogSettings) -> anyhow::Result<BoxedFilter> {
-    let spans = filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO);
+    // The hint matters: without it every record below the level would be looked at instead of being skipped at once.
+    let spans = filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO)
+        .with_max_level_hint(Level::INFO);
     if let Some(directives) = &settings.filter {
         return Ok(Box::new(EnvFilter::try_new(directives).context("RUST_LOG")?.or(spans)));
     }
@@ -130,7 +132,7 @@ impl LogLayer {
 impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for LogLayer {
     fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
-            let mut fields = SpanFields::default();
+            let mut fields = SpanFields::with_room();
             attributes.record(&mut fields);
             span.extensions_mut().insert(fields);
         }

@@ -88,6 +88,11 @@ enum Kept {
 }
 
 impl SpanFields {
+    /// Room for the fields of an ordinary span, so that they do not grow one by one.
+    pub(crate) fn with_room() -> Self {
+        Self { texts: String::with_capacity(160), fields: Vec::with_capacity(10) }
+    }
+
     fn keep_text(&mut self, field: &Field, write: impl FnOnce(&mut String)) {
         if field.name().starts_with(FOR_EXPORT) {
             return;

@@ -69,7 +69,7 @@ impl Candidate {
                     .unwrap();
                 let lease = Lease { key: "test".to_owned(), holder: name.to_owned(), periods };
                 let gauge = IntGauge::new("leader", "Leads").unwrap();
-                let (leadership, campaign) = lease.campaign(client, Clock::system(), gauge, stop);
+                let (leadership, campaign) = lease.campaign(client.into(), Clock::system(), gauge, stop);
                 started.send((leadership, Handle::current())).unwrap();
                 Box::pin(death.run_until_cancelled(campaign)).await;
             });

@@ -32,7 +32,11 @@ impl Login for Bearer {
         let body: Value = answer.json().map_err(|_| LoginError::Unreadable("no JSON"))?;
         let token = body["access_token"].as_str().ok_or(LoginError::Unreadable("no access_token"))?;
         let life = body["expires_in"].as_f64().map(Duration::from_secs_f64);
-        Ok(Session::new(token).expiring_in(life))
+        let session = Session::new(token).expiring_in(life);
+        Ok(match body["base_url"].as_str() {
+            Some(base_url) => session.at(base_url.parse().map_err(|_| LoginError::Unreadable("no URL"))?),
+            None => session,
+        })
     }
 
     fn authorize(&self, session: &Session, headers: &mut HeaderMap) {
