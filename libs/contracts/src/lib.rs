@@ -7,19 +7,31 @@
 //! - [`Rpc`] is the contract of one subject, [`Request`] says how its parameters are read (and refused, with the text
 //!   the specification gives), [`Incoming`] is what a replier received.
 //! - One module for each replier: its subjects and their wire types.
+//! - [`catalogue`] is all of it as data, for tools.
 //! - [`json`] reads what old peers really send: `NaN`, lone surrogates, repeated keys.
 
 pub mod bruin;
+pub mod catalogue;
+pub mod cts;
 pub mod customer_cache;
 pub mod digi;
+mod dispatches;
+pub mod dri;
+pub mod email_tagger;
 mod fields;
+pub mod hawkeye;
+pub mod hawkeye_customer_cache;
 pub mod id;
 pub mod incoming;
 pub mod instant;
 pub mod json;
+pub mod json_text;
 pub mod lenient;
+pub mod lit;
 pub mod notifier;
 mod raw_fields;
+pub mod repair_tickets;
+pub mod t7;
 pub mod velocloud;
 
 use std::time::Duration;
