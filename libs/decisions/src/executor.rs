@@ -1,8 +1,9 @@
 //! Carries decisions out.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{collections::BTreeMap, fmt, future::Future, sync::Arc};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 use prometheus::{IntCounterVec, Opts, Registry};
 use serde_json::Value;
 use tracing::Instrument;
@@ -10,8 +11,11 @@ use tracing::Instrument;
 use crate::{
     decision::{Action, Decision, Verdict},
     ledger::Ledger,
-    record::{Mode, Outcome, Record, Step},
+    record::{Mode, Outcome, Record, Settings, Step},
 };
+
+/// How often the settings in force are told again, so that they stand in the ledger as long as what was decided with them.
+const TELL_SETTINGS: TimeDelta = TimeDelta::hours(1);
 
 /// How often an action is tried when its outcome stays unknown and a look shows that it was not done.
 const ATTEMPTS: usize = 2;
@@ -75,6 +79,14 @@ pub struct Executor {
     ledger: Ledger,
     now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     counts: IntCounterVec,
+    settings: Option<Arc<InForce>>,
+}
+
+/// The settings in force.
+struct InForce {
+    id: String,
+    values: BTreeMap<String, String>,
+    told: Mutex<Option<DateTime<Utc>>>,
 }
 
 impl fmt::Debug for Executor {
@@ -103,7 +115,38 @@ impl Executor {
             &["action", "mode", "outcome"],
         )?;
         metrics.register(Box::new(counts.clone()))?;
-        Ok(Self { service: service.into(), mode, ledger, now: Arc::new(now), counts })
+        Ok(Self { service: service.into(), mode, ledger, now: Arc::new(now), counts, settings: None })
+    }
+
+    /// Decides with these settings: what is set, by the names of the environment, without secrets. Records refer to them.
+    #[must_use]
+    pub fn with_settings(mut self, values: BTreeMap<String, String>) -> Self {
+        let id = Settings::id_of(&values);
+        self.settings = Some(Arc::new(InForce { id, values, told: Mutex::default() }));
+        self
+    }
+
+    /// Writes the settings in force to the ledger, unless that was done in the last hour. For the beginning of a cycle.
+    pub async fn tell_settings(&self) {
+        let Some(settings) = &self.settings else { return };
+        let at = (self.now)();
+        {
+            let mut told = settings.told.lock();
+            if told.is_some_and(|told| (at - told).abs() < TELL_SETTINGS) {
+                return;
+            }
+            *told = Some(at);
+        }
+        let in_force = Settings {
+            id: settings.id.clone(),
+            at,
+            service: self.service.to_string(),
+            mode: self.mode,
+            values: settings.values.clone(),
+        };
+        if !self.ledger.tell(in_force).await {
+            *settings.told.lock() = None;
+        }
     }
 
     /// Whether decisions are carried out.
@@ -224,6 +267,7 @@ impl Executor {
             mode: self.mode,
             device,
             rule: rule.to_owned(),
+            settings: self.settings.as_ref().map(|settings| settings.id.clone()).unwrap_or_default(),
             step,
         }
     }
@@ -270,7 +314,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parking_lot::Mutex;
     use serde::Serialize;
     use serde_json::json;
 

@@ -18,7 +18,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
     reading::{self, ReadError},
-    record::Record,
+    record::{Entry, Record, Settings},
     story::{self, Story},
 };
 
@@ -26,6 +26,10 @@ use crate::{
 pub const STREAM: &str = "DECISIONS";
 /// The header of a message that says in which span its records were written (`traceparent` of W3C).
 pub const TRACE_CONTEXT: &str = "traceparent";
+/// The header of a message that says with which [`Settings`] its records were decided: once for a batch of thousands.
+pub(crate) const SETTINGS: &str = "settings";
+/// The last token of the subject under which settings stand.
+pub(crate) const TOLD: &str = "_settings";
 /// How long records are kept.
 const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Upper bound of the stream on disk, in bytes; the oldest records go first.
@@ -49,7 +53,7 @@ pub struct Ledger(Arc<Store>);
 enum Store {
     Stream { jetstream: jetstream::Context, ready: tokio::sync::Mutex<Readiness> },
     Log,
-    Memory(Mutex<VecDeque<Record>>),
+    Memory(Mutex<VecDeque<Entry>>),
 }
 
 #[derive(Clone, Copy)]
@@ -91,8 +95,35 @@ impl Ledger {
     /// What a [`Self::memory`] ledger holds, oldest first; empty for the others.
     pub fn kept(&self) -> Vec<Record> {
         match &*self.0 {
-            Store::Memory(records) => records.lock().iter().cloned().collect(),
+            Store::Memory(entries) => {
+                let entries = entries.lock();
+                let records = entries.iter().filter_map(|entry| match entry {
+                    Entry::Record(record) => Some(record.clone()),
+                    Entry::Settings(_) => None,
+                });
+                records.collect()
+            }
             _ => Vec::new(),
+        }
+    }
+
+    /// Writes the settings in force; whether they are stored.
+    pub async fn tell(&self, settings: Settings) -> bool {
+        match &*self.0 {
+            Store::Memory(kept) => {
+                keep(kept, [Entry::Settings(settings)]);
+                true
+            }
+            Store::Log => {
+                let json = serde_json::to_string(&settings).unwrap_or_default();
+                tracing::info!(target: "decisions", settings = json, "settings of the decisions");
+                true
+            }
+            Store::Stream { jetstream, ready } => {
+                let subject = format!("decisions.{}.{}.{TOLD}", token(&settings.service), settings.mode);
+                let Ok(payload) = serde_json::to_vec(&settings) else { return false };
+                ensure(jetstream, ready).await && sent(jetstream, subject, payload.into()).await
+            }
         }
     }
 
@@ -109,18 +140,13 @@ impl Ledger {
         }
     }
 
-    async fn put(&self, records: Vec<Record>, device: &str) {
+    async fn put(&self, mut records: Vec<Record>, device: &str) {
         match &*self.0 {
-            Store::Memory(kept) => {
-                let mut kept = kept.lock();
-                kept.extend(records);
-                while kept.len() > MEMORY {
-                    kept.pop_front();
-                }
-            }
+            Store::Memory(kept) => keep(kept, records.into_iter().map(Entry::Record)),
             Store::Log => log(&records),
             Store::Stream { jetstream, ready } => {
-                if !ensure(jetstream, ready).await || !publish(jetstream, &records, device).await {
+                let settings = in_header(&mut records);
+                if !ensure(jetstream, ready).await || !publish(jetstream, &records, &settings, device).await {
                     *ready.lock().await = Readiness::NotBefore(Instant::now() + PAUSE);
                     log(&records);
                 }
@@ -144,6 +170,38 @@ impl Ledger {
                 records.retain(|record| device.is_none_or(|device| record.device == device));
                 Ok(records)
             }
+        }
+    }
+
+    /// Shows everything in the order in which it was written, of a device or of all: all of it, or what is not older than
+    /// `back` before the newest. The settings come first, those of all times.
+    ///
+    /// # Errors
+    /// When there is no stream, or it cannot be read.
+    pub async fn entries(
+        &self,
+        device: Option<&str>,
+        back: Option<Duration>,
+        mut each: impl FnMut(Entry) + Send,
+    ) -> Result<(), ReadError> {
+        match &*self.0 {
+            Store::Stream { jetstream, .. } => reading::entries(jetstream, device, back, &mut each).await,
+            Store::Memory(kept) => {
+                let kept: Vec<Entry> = kept.lock().iter().cloned().collect();
+                let newest = kept.iter().filter_map(|entry| entry.record().map(|record| record.at)).max();
+                let oldest = newest.zip(back).map(|(newest, back)| newest - back);
+                let (records, settings): (Vec<_>, Vec<_>) =
+                    kept.into_iter().partition(|entry| matches!(entry, Entry::Record(_)));
+                let records = records.into_iter().filter(|entry| {
+                    entry.record().is_some_and(|record| {
+                        device.is_none_or(|device| record.device == device)
+                            && oldest.is_none_or(|oldest| record.at >= oldest)
+                    })
+                });
+                settings.into_iter().chain(records).for_each(each);
+                Ok(())
+            }
+            Store::Log => Ok(()),
         }
     }
 
@@ -191,12 +249,42 @@ async fn ensure(jetstream: &jetstream::Context, ready: &tokio::sync::Mutex<Readi
     ok
 }
 
-async fn publish(jetstream: &jetstream::Context, records: &[Record], device: &str) -> bool {
+/// Adds to what a memory holds.
+fn keep(kept: &Mutex<VecDeque<Entry>>, entries: impl IntoIterator<Item = Entry>) {
+    let mut kept = kept.lock();
+    kept.extend(entries);
+    while kept.len() > MEMORY {
+        kept.pop_front();
+    }
+}
+
+/// Takes the settings' id out of records which all have the same one, as those of one executor do.
+fn in_header(records: &mut [Record]) -> String {
+    let id = records.first().map(|record| record.settings.clone()).unwrap_or_default();
+    for record in records.iter_mut().filter(|record| record.settings == id) {
+        record.settings.clear();
+    }
+    id
+}
+
+/// One message; whether it is stored.
+async fn sent(jetstream: &jetstream::Context, subject: String, payload: Bytes) -> bool {
+    match timeout(PATIENCE, jetstream.publish(subject, payload)).await {
+        Ok(Ok(ack)) => matches!(timeout(PATIENCE, ack).await, Ok(Ok(_))),
+        _ => false,
+    }
+}
+
+async fn publish(jetstream: &jetstream::Context, records: &[Record], settings: &str, device: &str) -> bool {
     let Some(first) = records.first() else { return true };
     let subject = format!("decisions.{}.{}.{device}", token(&first.service), first.mode);
     let mut acks = Vec::new();
     for payload in batches(records) {
-        let sent = jetstream.publish_with_headers(subject.clone(), trace_context(), payload);
+        let mut headers = trace_context();
+        if !settings.is_empty() {
+            headers.insert(SETTINGS, settings);
+        }
+        let sent = jetstream.publish_with_headers(subject.clone(), headers, payload);
         match timeout(PATIENCE, sent).await {
             Ok(Ok(ack)) => acks.push(ack),
             _ => return false,
@@ -270,6 +358,7 @@ mod tests {
             mode: Mode::Live,
             device: device.into(),
             rule: "healthy".into(),
+            settings: String::new(),
             step: Step::Abstained { reason: "healthy".into(), facts: serde_json::Value::Null },
         }
     }

@@ -9,6 +9,7 @@
 //! - [`Decision`] is what a rule decided for one device: an action, or "nothing, because ...".
 //! - [`Ledger`] keeps facts, rule, intent and outcome in a JetStream stream when the server has one, else in log lines.
 //! - [`Story`] is what it tells of one device: the last decision of each rule.
+//! - [`Entry`] is a line of a recording: with the facts and the [`Settings`] in force a decision can be made again.
 
 mod decision;
 mod executor;
@@ -21,5 +22,5 @@ pub use decision::{Action, Decision, Verdict};
 pub use executor::{Carried, Executor, Failure, Look};
 pub use ledger::{Ledger, STREAM, TRACE_CONTEXT};
 pub use reading::{LOOK_BACK, ReadError};
-pub use record::{Mode, Outcome, ParseModeError, Record, Step};
+pub use record::{Entry, Mode, Outcome, ParseModeError, Record, Settings, Step};
 pub use story::Story;

@@ -16,8 +16,8 @@ use futures::StreamExt;
 use tokio::time::timeout;
 
 use crate::{
-    ledger::{BATCHED, PATIENCE, STREAM, token},
-    record::Record,
+    ledger::{BATCHED, PATIENCE, SETTINGS, STREAM, TOLD, token},
+    record::{Entry, Record},
     story::{self, Story},
 };
 
@@ -123,22 +123,69 @@ async fn batched(stream: &Stream, device: &str, policy: DeliverPolicy) -> Result
     read(stream, format!("decisions.*.*.{BATCHED}"), policy, Some(device)).await
 }
 
-/// Reads what the subject (empty: any) and the policy select, of one device or of all.
+/// Everything in order, the settings of all times first.
+pub(crate) async fn entries(
+    jetstream: &jetstream::Context,
+    device: Option<&str>,
+    back: Option<Duration>,
+    each: &mut (dyn FnMut(Entry) + Send),
+) -> Result<(), ReadError> {
+    let mut stream = open(jetstream).await?;
+    let newest = stream.info().await.map_err(failed)?.state.last_timestamp;
+    let settings = format!("decisions.*.*.{TOLD}");
+    let mut told = std::collections::HashSet::new();
+    visit(&stream, settings, DeliverPolicy::All, None, &mut |_, entry| {
+        // They are told every hour.
+        if let Entry::Settings(settings) = &entry
+            && told.insert(settings.id.clone())
+        {
+            each(entry);
+        }
+    })
+    .await?;
+    let policy =
+        back.map_or(DeliverPolicy::All, |back| DeliverPolicy::ByStartTime { start_time: newest - back });
+    visit(&stream, String::new(), policy, device, &mut |_, entry| {
+        if matches!(entry, Entry::Record(_)) {
+            each(entry);
+        }
+    })
+    .await
+}
+
+/// The records of what the subject (empty: any) and the policy select, of one device or of all.
 async fn read(
     stream: &Stream,
     filter_subject: String,
     deliver_policy: DeliverPolicy,
     device: Option<&str>,
 ) -> Result<Numbered, ReadError> {
+    let mut records = Vec::new();
+    visit(stream, filter_subject, deliver_policy, device, &mut |sequence, entry| {
+        if let Entry::Record(record) = entry {
+            records.push((sequence, record));
+        }
+    })
+    .await?;
+    Ok(records)
+}
+
+/// Shows what the subject (empty: any) and the policy select, of one device or of all, with the number of its message.
+async fn visit(
+    stream: &Stream,
+    filter_subject: String,
+    deliver_policy: DeliverPolicy,
+    device: Option<&str>,
+    each: &mut (dyn FnMut(u64, Entry) + Send),
+) -> Result<(), ReadError> {
     // How a line begins to speak of the device; what it says is checked after parsing.
     let needle = device.map(|device| format!("\"device\":{}", serde_json::Value::from(device)));
     let config = OrderedConfig { filter_subject, deliver_policy, ..OrderedConfig::default() };
     let consumer = timeout(PATIENCE, stream.create_consumer(config)).await;
     let consumer = consumer.map_err(|_| failed("no answer"))?.map_err(failed)?;
     let mut left = consumer.cached_info().num_pending;
-    let mut records = Vec::new();
     if left == 0 {
-        return Ok(records);
+        return Ok(());
     }
     let mut messages = consumer.messages().await.map_err(failed)?;
     while left > 0 {
@@ -148,17 +195,24 @@ async fn read(
         let info = message.info().map_err(failed)?;
         left = info.pending;
         let sequence = info.stream_sequence;
-        for line in message.payload.split(|byte| *byte == b'\n') {
+        let settings = message.headers.as_ref().and_then(|headers| headers.get(SETTINGS));
+        for line in message.payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             if needle.as_ref().is_some_and(|needle| !contains(line, needle.as_bytes())) {
                 continue;
             }
-            let Ok(record) = serde_json::from_slice::<Record>(line) else { continue };
-            if device.is_none_or(|device| record.device == device) {
-                records.push((sequence, record));
+            let Some(mut entry) = Entry::read(line) else { continue };
+            if let Entry::Record(record) = &mut entry {
+                if device.is_some_and(|device| record.device != device) {
+                    continue;
+                }
+                if let (true, Some(settings)) = (record.settings.is_empty(), settings) {
+                    settings.as_str().clone_into(&mut record.settings);
+                }
             }
+            each(sequence, entry);
         }
     }
-    Ok(records)
+    Ok(())
 }
 
 fn contains(line: &[u8], needle: &[u8]) -> bool {

@@ -1,13 +1,17 @@
 //! The ledger in a real JetStream, and without one.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use chrono::DateTime;
-use decisions::{Action, Carried, Decision, Executor, Ledger, Look, Mode, Outcome, ReadError, Step};
+use decisions::{Action, Carried, Decision, Entry, Executor, Ledger, Look, Mode, Outcome, ReadError, Step};
 use prometheus::Registry;
 use serde::Serialize;
 use serde_json::json;
@@ -95,6 +99,40 @@ async fn the_last_cycle_of_a_device_is_told_with_what_was_done_before() {
         last("VC2").await.remove(0).cycle.into_iter().map(|record| record.rule).collect();
     assert_eq!(rules, ["healthy", "autoresolve", "autoresolve"]);
     assert_eq!(last("VC3000").await, []);
+}
+
+#[tokio::test]
+async fn the_settings_in_force_stand_with_what_was_decided() {
+    let nats = Nats::start_with_jetstream().await;
+    for ledger in [Ledger::stream(nats.client().await), Ledger::memory()] {
+        let values = BTreeMap::from([("LIMIT".to_owned(), "3".to_owned())]);
+        let executor = executor(&ledger).with_settings(values.clone());
+        // Once an hour at most.
+        executor.tell_settings().await;
+        executor.tell_settings().await;
+        let healthy =
+            (0..3_000).map(|n| Decision::<Resolve>::abstain(format!("VC{n}"), "healthy", json!({}), "none"));
+        executor.abstain(healthy).await;
+        resolve(&executor, "VC7").await;
+
+        for (device, records) in [(None, 3_002), (Some("VC7"), 3), (Some("VC3000"), 0)] {
+            let mut entries = Vec::new();
+            ledger.entries(device, None, |entry| entries.push(entry)).await.unwrap();
+            let Entry::Settings(settings) = entries.remove(0) else { panic!("{ledger:?}: settings first") };
+            assert_eq!(settings.values, values);
+            assert_eq!(entries.len(), records, "{ledger:?} {device:?}");
+            let of_them = |entry: &Entry| entry.record().is_some_and(|record| record.settings == settings.id);
+            assert!(entries.iter().all(of_them), "{ledger:?} {device:?}");
+            // A line of a recording is read as it was written.
+            for entry in entries.iter().take(5) {
+                assert_eq!(Entry::read(&serde_json::to_vec(entry).unwrap()).as_ref(), Some(entry));
+            }
+        }
+        let mut recent = 0;
+        ledger.entries(None, Some(Duration::from_secs(3_600)), |_| recent += 1).await.unwrap();
+        assert_eq!(recent, 3_003, "{ledger:?}");
+    }
+    assert_eq!(Entry::read(b"hello"), None);
 }
 
 #[tokio::test]
