@@ -3,8 +3,10 @@
 //! - [`Nats`], [`NatsCluster`], [`Redis`], [`Mongo`]: real servers on free ports, killed when dropped (and when the test
 //!   process dies), with `kill9`, `restart` on the same port, `pause` and `resume`.
 //! - [`StubUpstream`]: a third party that answers by rules and remembers the calls.
+//! - [`Front`]: stands before any server: TLS, and a door that can be shut.
 //! - [`StubPeers`]: other services of the fleet that answer by rules and remember the requests.
 //! - [`OldPeer`]: a requester and replier that behaves like the existing deployment.
+//! - [`malformation`]: what can be wrong with a message.
 //! - [`recordings`]: plays the recorded exchanges against a running service.
 //!
 //! Everything here panics with a readable text where a test could do nothing but fail.
@@ -12,6 +14,8 @@
 #![allow(clippy::missing_panics_doc, reason = "said once, above")]
 
 mod folders;
+mod front;
+pub mod malformation;
 mod mongo;
 mod nats;
 mod old_peer;
@@ -23,6 +27,7 @@ mod rule;
 mod stub_peers;
 mod stub_upstream;
 
+pub use front::Front;
 pub use mongo::Mongo;
 pub use nats::{Nats, NatsCluster, NatsOptions};
 pub use old_peer::{OldPeer, OldReply, Via};

@@ -201,7 +201,11 @@ impl NatsCluster {
         expect(Self::try_start(size).await)
     }
 
-    async fn try_start(size: usize) -> anyhow::Result<Self> {
+    /// As [`NatsCluster::start`], for programs that handle the failure.
+    ///
+    /// # Errors
+    /// When there is no `nats-server`, one does not start, or they find no leader.
+    pub async fn try_start(size: usize) -> anyhow::Result<Self> {
         let routes = (0..size).map(|_| Port::reserve()).collect::<anyhow::Result<Vec<_>>>()?;
         let options = NatsOptions { jetstream: true, ..NatsOptions::default() };
         let mut nodes = Vec::new();
@@ -274,6 +278,8 @@ fn config(
         writeln!(text, "jetstream {{ store_dir: \"{}\" }}", process.folder().display())?;
     }
     if let Some(member) = member {
+        // As operators are told to: a server that froze is left by its neighbours as soon as by its clients.
+        text.push_str("ping_interval: \"3s\"\nping_max: 2\n");
         let routes: Vec<_> = member.routes.iter().map(|port| format!("nats://{}", port.address())).collect();
         writeln!(
             text,

@@ -1,5 +1,6 @@
 //! Real Redis servers.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,6 +23,8 @@ pub struct RedisOptions {
     pub password: Option<String>,
     /// Every write is on disk before it is answered, so that it survives [`Redis::kill9`].
     pub durable: bool,
+    /// A certificate and its key (PEM files); clients must then use TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// A Redis server on a free port, killed when dropped.
@@ -61,7 +64,14 @@ impl Redis {
             .context("redis-server is not on PATH: install it, or name it in REDIS_SERVER_PROGRAM")?;
         let port = Port::reserve()?;
         let mut process = Process::new("redis", program)?;
-        process.arg("--port").arg(port.number().to_string());
+        match &options.tls {
+            None => process.arg("--port").arg(port.number().to_string()),
+            Some((certificate, key)) => {
+                process.arg("--port").arg("0").arg("--tls-port").arg(port.number().to_string());
+                process.arg("--tls-cert-file").arg(certificate).arg("--tls-key-file").arg(key);
+                process.arg("--tls-ca-cert-file").arg(certificate).arg("--tls-auth-clients").arg("no")
+            }
+        };
         process.arg("--bind").arg("127.0.0.1").arg("--save").arg("");
         process.arg("--appendonly").arg(if options.durable { "yes" } else { "no" });
         process.arg("--appendfsync").arg("always");
@@ -79,6 +89,10 @@ impl Redis {
 
     /// Whether the server answers a PING, also by asking for a password; not while it still loads its data.
     async fn answers(&self) -> bool {
+        if self.options.tls.is_some() {
+            // Who it is, and whether to trust it, is for the client to find out.
+            return TcpStream::connect(self.port.address()).await.is_ok();
+        }
         let ping = async {
             let mut stream = TcpStream::connect(self.port.address()).await?;
             stream.write_all(b"PING\r\n").await?;
@@ -91,9 +105,10 @@ impl Redis {
 
     /// The address for clients, with the password if there is one.
     pub fn url(&self) -> String {
+        let scheme = if self.options.tls.is_some() { "rediss" } else { "redis" };
         match &self.options.password {
-            Some(password) => format!("redis://:{password}@{}", self.port.address()),
-            None => format!("redis://{}", self.port.address()),
+            Some(password) => format!("{scheme}://:{password}@{}", self.port.address()),
+            None => format!("{scheme}://{}", self.port.address()),
         }
     }
 

@@ -63,7 +63,8 @@ async fn a_frozen_server_answers_after_it_goes_on() {
 #[tokio::test]
 async fn a_durable_redis_keeps_its_data_over_a_kill_and_others_do_not() {
     for durable in [true, false] {
-        let server = Redis::start_with(RedisOptions { durable, password: Some("pw".into()) }).await;
+        let server =
+            Redis::start_with(RedisOptions { durable, password: Some("pw".into()), tls: None }).await;
         let _: () = server.connection().await.set("a", 1).await.unwrap();
         server.kill9();
         server.restart().await;

@@ -63,6 +63,11 @@ impl Note {
             .map(|(_, interface)| interface.trim())
     }
 
+    /// Whether it has this text: Bruin may have its own idea of blanks and line ends.
+    pub fn says(&self, text: &str) -> bool {
+        self.text.split_whitespace().eq(text.split_whitespace())
+    }
+
     /// A note which says that the task went to the ASR queue.
     pub fn is_asr_forward(&self) -> bool {
         self.text.contains("ASR Investigate")

@@ -159,7 +159,7 @@ impl Exchange {
     /// How the request travels; told by the name only.
     pub fn via(&self) -> Via {
         let name = self.name.to_lowercase();
-        if name.contains("key missing") {
+        if name.contains("key missing") || name.contains("token is gone") {
             Via::LostToken
         } else if name.contains("prefix token") {
             Via::PrefixToken

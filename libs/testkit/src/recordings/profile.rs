@@ -27,6 +27,14 @@ impl Profile {
                 .text("")
                 .header("Set-Cookie", &format!("velocloud.session={value}; Path=/; HttpOnly; Secure"))
         };
+        let salesforce = |vendor: &str, session: &str| {
+            Rule::on("POST", "^/services/Soap/u/42.0$").text(&format!(
+                "<soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+                 xmlns=\"urn:partner.soap.sforce.com\"><soapenv:Body><loginResponse><result>\
+                 <serverUrl>https://{vendor}-api.example.test/services/Soap/u/42.0/00D1</serverUrl>\
+                 <sessionId>{session}</sessionId></result></loginResponse></soapenv:Body></soapenv:Envelope>"
+            ))
+        };
         match file {
             "bruin-bridge" => Self {
                 settings: BRUIN,
@@ -61,9 +69,36 @@ impl Profile {
                 logins: Some("/oauth/token$"),
                 fallback: vec![bearer("^/Identity/rest/oauth/token$", "token-a", 2)],
             },
+            "dri-bridge" => Self {
+                settings: DRI,
+                logins: Some("^/auth/login$"),
+                fallback: vec![
+                    Rule::on("POST", "^/auth/login$").json(&json!({"authorization_token": "tok"})),
+                ],
+            },
+            "hawkeye-bridge" => Self {
+                settings: HAWKEYE,
+                logins: Some("^/api/login$"),
+                fallback: vec![
+                    Rule::on("POST", "^/api/login$").json(&json!({})).header("Set-Cookie", HAWKEYE_COOKIE),
+                ],
+            },
+            "cts-bridge" => Self {
+                settings: CTS,
+                logins: Some("^/services/Soap/u/42.0$"),
+                fallback: vec![salesforce("cts", "session-a")],
+            },
+            "lit-bridge" => Self {
+                settings: LIT,
+                logins: Some("^/services/Soap/u/42.0$"),
+                fallback: vec![salesforce("lit", "session-a")],
+            },
             "notifier" => Self { settings: NOTIFIER, logins: None, fallback: Vec::new() },
             "customer-cache" | "customer-cache.start" => {
                 Self { settings: CUSTOMER_CACHE, logins: None, fallback: Vec::new() }
+            }
+            "hawkeye-customer-cache" => {
+                Self { settings: HAWKEYE_CUSTOMER_CACHE, logins: None, fallback: Vec::new() }
             }
             _ => Self { settings: &[], logins: None, fallback: Vec::new() },
         }
@@ -110,6 +145,36 @@ const DIGI: &[(&str, &str)] = &[
     ("DIGI_TOKEN_TTL", "3600"),
 ];
 
+const DRI: &[(&str, &str)] = &[
+    ("BASE_URL", "{stub}"),
+    ("USERNAME", "user@example.test"),
+    ("PASSWORD", "secret: one"),
+    ("DRI_DATA_REDIS_TTL", "450"),
+];
+
+const HAWKEYE: &[(&str, &str)] =
+    &[("BASE_URL", "{stub}/api"), ("CLIENT_USERNAME", "user-one"), ("CLIENT_PASSWORD", "secret-one")];
+
+const HAWKEYE_COOKIE: &str = "PHPSESSID=abcdefghijklmnopqrstuvwxyz123456; path=/; HttpOnly";
+
+const CTS: &[(&str, &str)] = &[
+    ("CTS_DOMAIN", "test"),
+    ("CTS_CLIENT_ID", "client-one"),
+    ("CTS_CLIENT_USERNAME", "user&one@example.test"),
+    ("CTS_CLIENT_PASSWORD", "secret<one>"),
+    ("CTS_CLIENT_SECURITY_TOKEN", "token-one"),
+    ("UPSTREAM_OVERRIDES", "test.salesforce.com={stub},cts.example.test={stub}/cts"),
+];
+
+const LIT: &[(&str, &str)] = &[
+    ("LIT_DOMAIN", "test"),
+    ("LIT_CLIENT_ID", "client-one"),
+    ("LIT_CLIENT_USERNAME", "user&one@example.test"),
+    ("LIT_CLIENT_PASSWORD", "secret<one>"),
+    ("LIT_CLIENT_SECURITY_TOKEN", "token-one"),
+    ("UPSTREAM_OVERRIDES", "test.salesforce.com={stub},lit.example.test={stub}/lit"),
+];
+
 const NOTIFIER: &[(&str, &str)] = &[
     ("SLACK_WEBHOOK", "https://hooks.example.test/services/T000/B000/secret"),
     ("EMAIL_ACCOUNT_FOR_MESSAGE_DELIVERY_USERNAME", "bot@example.test"),
@@ -131,6 +196,15 @@ const CUSTOMER_CACHE: &[(&str, &str)] = &[
     ("REFRESH_CHECK_INTERVAL", "300"),
     ("BLACKLISTED_EDGES", "[]"),
     ("BLACKLISTED_CLIENTS_WITH_PENDING_STATUS", "[]"),
+    (
+        "WHITELISTED_MANAGEMENT_STATUSES",
+        r#"["Pending","Active – Gold Monitoring","Active – Platinum Monitoring"]"#,
+    ),
+];
+
+const HAWKEYE_CUSTOMER_CACHE: &[(&str, &str)] = &[
+    ("DUPLICATE_INVENTORIES_RECIPIENT", "ops@example.test"),
+    ("REFRESH_JOB_INTERVAL", "14400"),
     (
         "WHITELISTED_MANAGEMENT_STATUSES",
         r#"["Pending","Active – Gold Monitoring","Active – Platinum Monitoring"]"#,

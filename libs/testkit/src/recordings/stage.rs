@@ -112,8 +112,12 @@ impl Stage {
     /// | `velocloud-bridge.down` | also `vco3.example.test`, which refuses connections; `vco2`'s logins fail with 500 |
     /// | `digi-bridge` | `DIGI_BASE_URL` is the stub, `client-one` with `secret: one`; logins answer the token `token-a` |
     /// | `digi-bridge.relogin` | the same, tokens live 2 s |
+    /// | `dri-bridge` | `BASE_URL` is the stub, `user@example.test` with `secret: one`; logins answer the token `tok`; tasks live 450 s |
+    /// | `hawkeye-bridge` | `BASE_URL` is `/api` of the stub, `user-one` with `secret-one`; logins answer the recorded cookie `PHPSESSID` |
+    /// | `cts-bridge`, `lit-bridge` | the login server is `test.salesforce.com`, at the stub; logins answer the session `session-a` for the instance `cts.example.test` or `lit.example.test`, at `/cts` or `/lit` of the stub (there is no file) |
     /// | `notifier` | `SLACK_WEBHOOK` `https://hooks.example.test/services/T000/B000/secret`, overridden to the stub; mailbox `inbox@example.test`; mail servers refuse connections |
     /// | `customer-cache` | four `VELOCLOUD_HOSTS`, recipient `ops@example.test`, nothing on the black lists; its Redis is the stage's |
+    /// | `hawkeye-customer-cache` | recipient `ops@example.test`; its Redis is the stage's |
     ///
     /// Where the file shows nothing of a value (client secrets), any value does.
     pub fn environment(&self) -> Vec<(String, String)> {
