@@ -1,0 +1,113 @@
+//! The Hawkeye API: the two kinds of calls that the bridge makes, lists and details.
+
+use std::time::Duration;
+
+use contracts::{RawFields, id::Id};
+use runtime::Context;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+use upstream::{BuildError, Call, Retry, Settings, Upstream};
+
+use crate::config::Config;
+use crate::failure::{Failure, settle, transient};
+use crate::login::UserLogin;
+use crate::paging::{LIMIT, Page, Progress};
+
+/// Calls at the same time, of all requests together (Improve 6).
+pub const IN_FLIGHT: usize = 10;
+/// Limit of one call; each has its request's deadline besides.
+const CALL_WITHIN: Duration = Duration::from_secs(60);
+/// How the page of a list is repeated (Improve 4).
+const RETRY: Retry =
+    Retry::times(5, Duration::from_millis(500)).at_most(Duration::from_secs(8)).again_after(transient);
+/// How long the start waits for the first login.
+const FIRST_LOGIN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Hawkeye.
+#[derive(Debug)]
+pub struct Hawkeye {
+    /// Session, limits, calls.
+    pub upstream: Upstream,
+}
+
+/// A list, as far as it could be read.
+#[derive(Debug)]
+pub struct Listing {
+    /// The records, in the order of the pages.
+    pub records: Vec<Box<RawValue>>,
+    /// Why it is not complete.
+    pub cut: Option<Failure>,
+}
+
+impl Hawkeye {
+    /// For the API in `config`; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up or the URL cannot be used.
+    pub fn new(ctx: &Context, config: &Config) -> Result<Self, BuildError> {
+        let settings = Settings {
+            overrides: ctx.process.overrides.clone(),
+            timeout: CALL_WITHIN,
+            in_flight: IN_FLIGHT,
+            response_limit: ctx.process.max_payload,
+            ..Settings::new("hawkeye", config.base_url.clone())
+        };
+        Ok(Self { upstream: Upstream::new(settings, UserLogin::from(config), &ctx.metrics)? })
+    }
+
+    /// The first login. A failure is no reason not to start: it is tried again in the background and on demand.
+    pub async fn log_in(&self) {
+        match tokio::time::timeout(FIRST_LOGIN_WITHIN, self.upstream.login_now()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "no session yet, trying on in the background"),
+            Err(_) => tracing::warn!("the login takes long, starting without a session"),
+        }
+    }
+
+    /// Reads a list to its end, or until `until`.
+    ///
+    /// # Errors
+    /// When not even its first page could be read (Improve 3).
+    pub async fn list(&self, call: &Call, until: Instant) -> Result<Listing, Failure> {
+        let mut progress = Progress::default();
+        let mut records = Vec::new();
+        loop {
+            let page = call.clone().query("limit", LIMIT).query("offset", progress.offset());
+            match self.page(page.retry(RETRY).until(until), &mut progress, &mut records).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(Listing { records, cut: None }),
+                Err(failure) if progress.is_empty() => return Err(failure),
+                Err(failure) => return Ok(Listing { records, cut: Some(failure) }),
+            }
+        }
+    }
+
+    /// Reads a page; whether there is another one.
+    async fn page(
+        &self,
+        call: Call,
+        progress: &mut Progress,
+        records: &mut Vec<Box<RawValue>>,
+    ) -> Result<bool, Failure> {
+        let response = settle(self.upstream.send(call).await)?;
+        let text = response.text();
+        let page = Page::read(&text)?;
+        let more = progress.count(&page)?;
+        records.extend(page.records.into_iter().map(RawValue::to_owned));
+        Ok(more)
+    }
+
+    /// What the result of a test with this id measured: the list `metrics` of its details. Not repeated.
+    ///
+    /// # Errors
+    /// When the details cannot be read.
+    pub async fn metrics(&self, id: &Id, until: Instant) -> Result<Box<RawValue>, Failure> {
+        let call = Call::get("/testsresults/{id}").segment("id", id).until(until);
+        let response = settle(self.upstream.send(call).await)?;
+        let text = response.text();
+        let details: RawFields<'_> =
+            serde_json::from_str(&text).map_err(|_| Failure::unexpected("not the details of a result"))?;
+        let metrics = details.get("metrics").filter(|metrics| metrics.get().starts_with('['));
+        metrics.map(RawValue::to_owned).ok_or_else(|| Failure::unexpected("details without metrics"))
+    }
+}

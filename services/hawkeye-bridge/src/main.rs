@@ -1,0 +1,5 @@
+//! The process `hawkeye-bridge`.
+
+fn main() -> std::process::ExitCode {
+    runtime::main::<hawkeye_bridge::HawkeyeBridge>()
+}

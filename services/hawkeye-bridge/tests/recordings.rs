@@ -1,0 +1,32 @@
+//! Every recorded exchange of the existing deployment.
+
+mod running;
+
+use running::start;
+use testkit::recordings::{Exchange, Stage};
+
+async fn play(chosen: impl Fn(&Exchange) -> bool) {
+    let stage = Stage::start("hawkeye-bridge").await;
+    let _running = start(&stage).await;
+    stage.play_where(chosen).await.assert_clean();
+}
+
+/// Those in which Hawkeye is in trouble: the pauses between repetitions take their time.
+fn slow(exchange: &Exchange) -> bool {
+    exchange.name.contains("500")
+}
+
+#[tokio::test]
+async fn the_recordings_are_answered_alike() {
+    play(|exchange| !slow(exchange)).await;
+}
+
+#[tokio::test]
+async fn probes_are_read_when_hawkeye_recovers() {
+    play(|exchange| slow(exchange) && exchange.name.starts_with("probes")).await;
+}
+
+#[tokio::test]
+async fn test_results_are_given_up_when_it_does_not() {
+    play(|exchange| slow(exchange) && exchange.name.starts_with("tests")).await;
+}
