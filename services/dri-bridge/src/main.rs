@@ -1,0 +1,5 @@
+//! The process `dri-bridge`.
+
+fn main() -> std::process::ExitCode {
+    runtime::main::<dri_bridge::DriBridge>()
+}
