@@ -3,10 +3,13 @@
 //! The third parties keep names of their own (`https://api.bruin.sandbox.example`, ...), so that messages and logs read
 //! as in production; `UPSTREAM_OVERRIDES` sends the calls to the sandbox.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde_json::json;
 
+use crate::faults::ThirdParty;
+use crate::salesforce::{CLIENT_ID, CTS, LIT, PASSWORD, SECURITY_TOKEN};
 use crate::world::generate::{MONITORED, Oddity, PENDING, oddity};
 use crate::world::{Plan, World};
 
@@ -28,6 +31,24 @@ pub const BRUIN_HOST: &str = "api.bruin.sandbox.example";
 pub const BRUIN_LOGIN_HOST: &str = "id.bruin.sandbox.example";
 /// Host of the DiGi service.
 pub const DIGI_HOST: &str = "dms.digi.sandbox.example";
+/// User of the Hawkeye API.
+pub const HAWKEYE_USER: &str = "sandbox-hawkeye";
+/// Its password.
+pub const HAWKEYE_PASSWORD: &str = "sandbox-hawkeye-secret";
+/// Host of the Hawkeye API.
+pub const HAWKEYE_HOST: &str = "ixia.hawkeye.sandbox.example";
+/// User of the DRI API.
+pub const DRI_USER: &str = "engine@sandbox.example";
+/// Its password.
+pub const DRI_PASSWORD: &str = "sandbox-dri-secret";
+/// Host of the DRI API.
+pub const DRI_HOST: &str = "api.dri.sandbox.example";
+/// Host of the T7 model.
+pub const T7_HOST: &str = "t7.kre.sandbox.example";
+/// Host of the Email Tagger model.
+pub const EMAIL_TAGGER_HOST: &str = "email-tagger.kre.sandbox.example";
+/// Host of the Repair Tickets model.
+pub const REPAIR_TICKETS_HOST: &str = "repair-tickets.kre.sandbox.example";
 /// Host of the Slack webhook.
 pub const SLACK_HOST: &str = "hooks.slack.example";
 /// Path of the Slack webhook.
@@ -60,6 +81,8 @@ pub struct Addresses {
     pub smtp: SocketAddr,
     /// Mailbox server.
     pub imap: SocketAddr,
+    /// The models behind gRPC, each with a port of its own.
+    pub models: BTreeMap<ThirdParty, SocketAddr>,
 }
 
 /// The value of `UPSTREAM_OVERRIDES`.
@@ -69,11 +92,24 @@ pub fn overrides(addresses: &Addresses, hosts: &[String]) -> String {
         format!("{BRUIN_HOST}=http://{http}/bruin"),
         format!("{BRUIN_LOGIN_HOST}=http://{http}/bruin"),
         format!("{DIGI_HOST}=http://{http}/digi"),
+        format!("{HAWKEYE_HOST}=http://{http}/hawkeye"),
+        format!("{DRI_HOST}=http://{http}/dri"),
         format!("{SLACK_HOST}=http://{http}/slack"),
         format!("{SMS_HOST}=http://{http}/sms"),
         format!("smtp.gmail.com=smtp://{}", addresses.smtp),
         format!("imap.gmail.com=imap://{}", addresses.imap),
     ];
+    for (model, host) in [
+        (ThirdParty::T7, T7_HOST),
+        (ThirdParty::EmailTagger, EMAIL_TAGGER_HOST),
+        (ThirdParty::RepairTickets, REPAIR_TICKETS_HOST),
+    ] {
+        pairs.extend(addresses.models.get(&model).map(|address| format!("{host}=grpc://{address}")));
+    }
+    for (organisation, path) in [(CTS, "cts"), (LIT, "lit")] {
+        pairs.push(format!("{}=http://{http}/{path}", organisation.login_host()));
+        pairs.push(format!("{}=http://{http}/{path}", organisation.instance));
+    }
     pairs.extend(hosts.iter().map(|host| format!("{host}=http://{http}/velocloud/{host}")));
     pairs.join(",")
 }
@@ -134,6 +170,34 @@ pub fn environment_for(
             ("DIGI_CLIENT_SECRET", DIGI_CLIENT_SECRET.to_owned()),
             ("DIGI_TOKEN_TTL", "3600".to_owned()),
         ]),
+        "hawkeye-bridge" => env.extend([
+            ("BASE_URL", format!("https://{HAWKEYE_HOST}/api")),
+            ("CLIENT_USERNAME", HAWKEYE_USER.to_owned()),
+            ("CLIENT_PASSWORD", HAWKEYE_PASSWORD.to_owned()),
+        ]),
+        "dri-bridge" => env.extend([
+            ("BASE_URL", format!("https://{DRI_HOST}")),
+            ("USERNAME", DRI_USER.to_owned()),
+            ("PASSWORD", DRI_PASSWORD.to_owned()),
+            ("DRI_DATA_REDIS_TTL", "300".to_owned()),
+        ]),
+        "t7-bridge" => env.push(("KRE_BASE_URL", format!("{T7_HOST}:443"))),
+        "email-tagger-kre-bridge" => env.push(("KRE_BASE_URL", format!("{EMAIL_TAGGER_HOST}:443"))),
+        "repair-tickets-kre-bridge" => env.push(("KRE_BASE_URL", format!("{REPAIR_TICKETS_HOST}:443"))),
+        "cts-bridge" => env.extend([
+            ("CTS_DOMAIN", CTS.domain.to_owned()),
+            ("CTS_CLIENT_ID", CLIENT_ID.to_owned()),
+            ("CTS_CLIENT_USERNAME", CTS.username.to_owned()),
+            ("CTS_CLIENT_PASSWORD", PASSWORD.to_owned()),
+            ("CTS_CLIENT_SECURITY_TOKEN", SECURITY_TOKEN.to_owned()),
+        ]),
+        "lit-bridge" => env.extend([
+            ("LIT_DOMAIN", LIT.domain.to_owned()),
+            ("LIT_CLIENT_ID", CLIENT_ID.to_owned()),
+            ("LIT_CLIENT_USERNAME", LIT.username.to_owned()),
+            ("LIT_CLIENT_PASSWORD", PASSWORD.to_owned()),
+            ("LIT_CLIENT_SECURITY_TOKEN", SECURITY_TOKEN.to_owned()),
+        ]),
         "notifier" => env.extend([
             ("SLACK_WEBHOOK", format!("https://{SLACK_HOST}{SLACK_PATH}")),
             ("EMAIL_ACCOUNT_FOR_MESSAGE_DELIVERY_USERNAME", MAIL_ACCOUNT.to_owned()),
@@ -151,6 +215,11 @@ pub fn environment_for(
             ("REFRESH_CHECK_INTERVAL", "60".to_owned()),
             ("BLACKLISTED_EDGES", blacklisted),
             ("BLACKLISTED_CLIENTS_WITH_PENDING_STATUS", clients_without_pending(world).to_string()),
+            ("WHITELISTED_MANAGEMENT_STATUSES", json!([PENDING, MONITORED[0], MONITORED[1]]).to_string()),
+        ]),
+        "hawkeye-customer-cache" => env.extend([
+            ("DUPLICATE_INVENTORIES_RECIPIENT", REPORT_RECIPIENT.to_owned()),
+            ("REFRESH_JOB_INTERVAL", "3600".to_owned()),
             ("WHITELISTED_MANAGEMENT_STATUSES", json!([PENDING, MONITORED[0], MONITORED[1]]).to_string()),
         ]),
         "service-outage-monitor" => env.extend(outage_monitor(plan, blacklisted)),

@@ -34,12 +34,40 @@ pub enum ThirdParty {
     Imap,
     /// The SMS provider.
     Sms,
+    /// The Hawkeye (Ixia) probes and their test results.
+    Hawkeye,
+    /// The T7 prediction model, over gRPC.
+    T7,
+    /// The Email Tagger model, over gRPC.
+    EmailTagger,
+    /// The Repair Tickets model, over gRPC.
+    RepairTickets,
+    /// The parameters of devices at DRI.
+    Dri,
+    /// The dispatches of CTS, in Salesforce.
+    Cts,
+    /// The dispatches of LIT, in Salesforce.
+    Lit,
 }
 
 impl ThirdParty {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 7] =
-        [Self::Bruin, Self::VeloCloud, Self::Digi, Self::Slack, Self::Smtp, Self::Imap, Self::Sms];
+    pub const ALL: [Self; 14] = [
+        Self::Bruin,
+        Self::VeloCloud,
+        Self::Digi,
+        Self::Slack,
+        Self::Smtp,
+        Self::Imap,
+        Self::Sms,
+        Self::Hawkeye,
+        Self::T7,
+        Self::EmailTagger,
+        Self::RepairTickets,
+        Self::Dri,
+        Self::Cts,
+        Self::Lit,
+    ];
 
     /// The name in the control API: `bruin`, `velocloud`, ...
     pub fn name(self) -> &'static str {
@@ -51,6 +79,13 @@ impl ThirdParty {
             Self::Smtp => "smtp",
             Self::Imap => "imap",
             Self::Sms => "sms",
+            Self::Hawkeye => "hawkeye",
+            Self::T7 => "t7",
+            Self::EmailTagger => "emailtagger",
+            Self::RepairTickets => "repairtickets",
+            Self::Dri => "dri",
+            Self::Cts => "cts",
+            Self::Lit => "lit",
         }
     }
 
@@ -64,6 +99,13 @@ impl ThirdParty {
             Self::Smtp => "SMTP",
             Self::Imap => "IMAP",
             Self::Sms => "SMS",
+            Self::Hawkeye => "Hawkeye",
+            Self::T7 => "T7",
+            Self::EmailTagger => "Email Tagger",
+            Self::RepairTickets => "Repair Tickets",
+            Self::Dri => "DRI",
+            Self::Cts => "CTS",
+            Self::Lit => "LIT",
         }
     }
 

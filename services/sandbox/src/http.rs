@@ -64,9 +64,16 @@ async fn guard(
 }
 
 fn is_login(path: &str) -> bool {
-    ["/identity/connect/token", "/Identity/rest/oauth/token", "/login/operatorLogin"]
-        .iter()
-        .any(|login| path.ends_with(login))
+    [
+        "/identity/connect/token",
+        "/Identity/rest/oauth/token",
+        "/login/operatorLogin",
+        "/api/login",
+        "/auth/login",
+        "/services/Soap/u/42.0",
+    ]
+    .iter()
+    .any(|login| path.ends_with(login))
 }
 
 /// Marks an answer whose connection is reset instead.
@@ -109,6 +116,7 @@ fn refused_login(third_party: ThirdParty) -> Response {
             (StatusCode::FOUND, [(header::LOCATION, "/login/failed.html")]).into_response()
         }
         ThirdParty::Bruin => (StatusCode::BAD_REQUEST, json, r#"{"error":"invalid_client"}"#).into_response(),
+        ThirdParty::Cts | ThirdParty::Lit => crate::salesforce::invalid_login(),
         _ => (StatusCode::UNAUTHORIZED, json, r#"{"error":"invalid_client"}"#).into_response(),
     }
 }

@@ -10,14 +10,21 @@
 pub mod bruin;
 pub mod config;
 pub mod control;
+pub mod cts;
 pub mod digi;
+pub mod dri;
 pub mod environment;
 pub mod faults;
+pub mod hawkeye;
 pub mod http;
+pub mod kre;
+pub mod lit;
 pub mod messaging;
 pub mod page;
 pub mod received;
 pub mod running;
+pub mod salesforce;
+pub mod samples;
 pub mod sessions;
 pub mod velocloud;
 pub mod world;
@@ -46,6 +53,12 @@ pub struct Simulation {
     pub options: Arc<SandboxOptions>,
     /// Logins that are still valid.
     pub sessions: Sessions,
+    /// CTS's dispatches.
+    pub cts: cts::Records,
+    /// LIT's dispatches.
+    pub lit: lit::Portal,
+    /// What the models behind gRPC shall answer and were asked.
+    pub models: kre::Models,
     /// Cancelled when the sandbox stops; what streams without end watches it.
     pub stop: CancellationToken,
 }

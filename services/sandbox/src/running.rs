@@ -17,7 +17,9 @@ use crate::http::{Connection, Wire, guarded};
 use crate::received::CallLog;
 use crate::sessions::Sessions;
 use crate::world::World;
-use crate::{SandboxOptions, Simulation, bruin, control, digi, messaging, page, velocloud};
+use crate::{
+    SandboxOptions, Simulation, bruin, control, cts, digi, dri, hawkeye, kre, lit, messaging, page, velocloud,
+};
 
 /// How long a stop waits for calls in flight.
 const GRACE: Duration = Duration::from_secs(2);
@@ -50,7 +52,15 @@ impl Sandbox {
         let http = listen("HTTP", options.port).await?;
         let smtp = listen("SMTP", options.smtp_port).await?;
         let imap = listen("IMAP", options.imap_port).await?;
+        let mut models = Vec::new();
+        for (model, contract) in kre::ALL {
+            models.push((model, contract, listen(model.title(), options.model_port(model)).await?));
+        }
+        let address = |(model, _, listener): &(ThirdParty, _, TcpListener)| {
+            anyhow::Ok((*model, reachable(listener.local_addr()?)))
+        };
         let addresses = Addresses {
+            models: models.iter().map(address).collect::<Result<_, _>>()?,
             http: reachable(http.local_addr()?),
             smtp: reachable(smtp.local_addr()?),
             imap: reachable(imap.local_addr()?),
@@ -64,25 +74,26 @@ impl Sandbox {
         world.with_mailboxes(|mailboxes| {
             mailboxes.open(environment::INBOX_ACCOUNT, environment::INBOX_PASSWORD);
         });
+        let (cts, lit) = (cts::Records::new(&world), lit::Portal::new(&world));
         let simulation = Simulation {
             world,
+            cts,
+            lit,
             faults: Faults::new(clock.clone(), options.seed),
             received: CallLog::default(),
             sessions: Sessions::new(clock),
+            models: kre::Models::default(),
             options: Arc::new(options),
             stop: CancellationToken::new(),
         };
 
         let stop = simulation.stop.clone();
         let tasks = TaskTracker::new();
-        let router = router(&simulation).into_make_service_with_connect_info::<Connection>();
-        let stopped = stop.clone();
-        tasks.spawn(async move {
-            let serve = axum::serve(Wire(http), router).with_graceful_shutdown(stopped.cancelled_owned());
-            if let Err(error) = serve.await {
-                tracing::error!(%error, "the HTTP side of the sandbox ended");
-            }
-        });
+        tasks.spawn(serve("HTTP", http, router(&simulation), stop.clone()));
+        for (model, contract, listener) in models {
+            let router = kre::router(&simulation, model, contract)?;
+            tasks.spawn(serve(model.title(), listener, router, stop.clone()));
+        }
         tasks.spawn(messaging::smtp::serve(smtp, simulation.clone(), stop.clone()));
         tasks.spawn(messaging::imap::serve(imap, simulation.clone(), stop.clone()));
         tasks.spawn(settle(simulation.world.clone(), stop.clone()));
@@ -90,11 +101,21 @@ impl Sandbox {
             page = %format!("http://{}/", addresses.http),
             smtp = %addresses.smtp,
             imap = %addresses.imap,
+            models = ?addresses.models,
             edges = simulation.options.edges,
             seed = simulation.options.seed,
             "sandbox listening"
         );
         Ok(Running { simulation, addresses, tasks })
+    }
+}
+
+/// Serves until `stop`.
+async fn serve(name: &'static str, listener: TcpListener, router: Router, stop: CancellationToken) {
+    let router = router.into_make_service_with_connect_info::<Connection>();
+    let serve = axum::serve(Wire(listener), router).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = serve.await {
+        tracing::error!(name, %error, "a side of the sandbox ended");
     }
 }
 
@@ -114,6 +135,10 @@ fn router(simulation: &Simulation) -> Router {
         .nest("/digi", third_party(ThirdParty::Digi, digi::router()))
         .nest("/slack", third_party(ThirdParty::Slack, messaging::slack::router()))
         .nest("/sms", third_party(ThirdParty::Sms, messaging::sms::router()))
+        .nest("/hawkeye", third_party(ThirdParty::Hawkeye, hawkeye::router()))
+        .nest("/dri", third_party(ThirdParty::Dri, dri::router()))
+        .nest("/cts", third_party(ThirdParty::Cts, cts::router(simulation)))
+        .nest("/lit", third_party(ThirdParty::Lit, lit::router(simulation)))
         .merge(control::router(simulation))
         .merge(page::router(simulation))
 }
@@ -152,6 +177,21 @@ impl Running {
     /// Base of the DiGi service.
     pub fn digi_url(&self) -> String {
         format!("{}/digi", self.base_url())
+    }
+
+    /// Base of the DRI API.
+    pub fn dri_url(&self) -> String {
+        format!("{}/dri", self.base_url())
+    }
+
+    /// Base of CTS's organisation, login server and instance.
+    pub fn cts_url(&self) -> String {
+        format!("{}/cts", self.base_url())
+    }
+
+    /// Base of LIT's organisation, login server and instance.
+    pub fn lit_url(&self) -> String {
+        format!("{}/lit", self.base_url())
     }
 
     /// The Slack webhook.
@@ -204,6 +244,11 @@ impl Running {
     /// What the third parties received.
     pub fn received(&self) -> &CallLog {
         &self.simulation.received
+    }
+
+    /// What the models behind gRPC shall answer and were asked.
+    pub fn models(&self) -> &kre::Models {
+        &self.simulation.models
     }
 
     /// The logins that are valid.

@@ -6,8 +6,13 @@
 #![allow(unused_qualifications, reason = "utoipa repeats the handlers' types in what it generates")]
 
 mod changes;
+mod cts;
+mod dri;
 mod edges;
+mod hawkeye;
+mod lit;
 mod messages;
+mod models;
 mod third_parties;
 mod tickets;
 mod time;
@@ -68,6 +73,24 @@ pub fn router(simulation: &Simulation) -> Router {
         .routes(routes!(messages::raw_mail))
         .routes(routes!(messages::mailboxes))
         .routes(routes!(messages::deliver))
+        .routes(routes!(hawkeye::list))
+        .routes(routes!(hawkeye::change))
+        .routes(routes!(hawkeye::change_test))
+        .routes(routes!(dri::list))
+        .routes(routes!(dri::one, dri::set))
+        .routes(routes!(models::list))
+        .routes(routes!(models::prepare, models::clear))
+        .routes(routes!(models::calls))
+        .routes(routes!(models::forget))
+        .routes(routes!(cts::list, cts::enter))
+        .routes(routes!(cts::one, cts::change, cts::remove))
+        .routes(routes!(cts::step))
+        .routes(routes!(cts::page_size))
+        .routes(routes!(lit::list, lit::enter))
+        .routes(routes!(lit::one, lit::change, lit::remove))
+        .routes(routes!(lit::step))
+        .routes(routes!(lit::files))
+        .routes(routes!(lit::file))
         .routes(routes!(changes::stream))
         .with_state(simulation.clone())
         .split_for_parts();

@@ -4,6 +4,7 @@
 //! listing never blocks a ticket. Time is the given clock's: moving it moves everything, because whatever is due
 //! (a DiGi unit coming back, a resolved ticket being closed) is settled when the world is next looked at.
 
+pub mod dri;
 pub mod emails;
 pub mod events;
 pub mod generate;
@@ -13,6 +14,7 @@ pub mod network;
 pub mod notes;
 pub mod outages;
 pub mod outbox;
+pub mod probes;
 pub mod queues;
 pub mod repair;
 pub mod states;
@@ -28,6 +30,7 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
 
+use dri::Dri;
 use emails::Emails;
 pub use generate::Plan;
 use inventory::Inventory;
@@ -35,6 +38,7 @@ use mailbox::Mailboxes;
 use network::Network;
 use notes::Note;
 use outbox::Outbox;
+use probes::Probes;
 use tickets::{Ticket, Tickets};
 
 /// Something that changed, for whoever shows the world live.
@@ -56,6 +60,11 @@ pub enum Change {
         /// Which kind.
         kind: &'static str,
     },
+    /// A Hawkeye probe was broken, healed or switched.
+    Probe {
+        /// Its serial.
+        serial: String,
+    },
     /// The clock was moved.
     Clock,
 }
@@ -70,27 +79,33 @@ struct Inner {
     clock: Clock,
     network: RwLock<Network>,
     inventory: RwLock<Inventory>,
+    probes: RwLock<Probes>,
     tickets: RwLock<Tickets>,
     emails: Mutex<Emails>,
     outbox: Mutex<Outbox>,
     mailboxes: Mutex<Mailboxes>,
     reboots: Mutex<states::Reboots>,
+    dri: Mutex<Dri>,
     changes: broadcast::Sender<Change>,
 }
 
 impl World {
     /// Generates a world: same plan and same `clock.now()`, same world.
     pub fn new(clock: Clock, plan: &Plan) -> Self {
-        let generated = generate::generate(plan, clock.now());
+        let now = clock.now();
+        let mut generated = generate::generate(plan, now);
+        let probes = probes::generate(plan, now, &generated.network, &mut generated.inventory);
         let inner = Inner {
             clock,
             network: RwLock::new(generated.network),
             inventory: RwLock::new(generated.inventory),
+            probes: RwLock::new(probes),
             tickets: RwLock::new(Tickets::default()),
             emails: Mutex::default(),
             outbox: Mutex::default(),
             mailboxes: Mutex::default(),
             reboots: Mutex::default(),
+            dri: Mutex::default(),
             changes: broadcast::Sender::new(1_024),
         };
         Self { inner: Arc::new(inner) }

@@ -108,12 +108,14 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    fn next(&mut self) -> u64 {
+    /// The number of the item that is pushed next.
+    pub(crate) fn next(&mut self) -> u64 {
         self.total += 1;
         self.total
     }
 
-    fn push(&mut self, item: T) {
+    /// Adds an item, the oldest may have to go.
+    pub(crate) fn push(&mut self, item: T) {
         if self.items.len() >= KEPT {
             self.items.pop_front();
         }

@@ -127,7 +127,7 @@ impl World {
         self.change_network(serial, |network| network.set_link(serial, interface, state, now))
     }
 
-    /// Heals everything that is broken; how many edges, standbys and links that were.
+    /// Heals everything that is broken; how many edges, standbys, links and troubles of probes that were.
     pub fn heal_all(&self) -> usize {
         let broken: Vec<(String, Vec<String>, Option<String>)> = self.network(|network| {
             let faulty = network.edges.iter().filter(|edge| {
@@ -142,7 +142,7 @@ impl World {
             };
             faulty.map(parts).collect()
         });
-        let mut healed = 0;
+        let mut healed = self.heal_probes();
         for (serial, links, standby) in broken {
             let devices = std::iter::once(&serial).chain(&standby).map(|device| self.heal_edge(device));
             let links = links.iter().map(|interface| self.heal_link(&serial, interface));
