@@ -1,6 +1,6 @@
 //! The settings (spec "Configuration").
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono_tz::Tz;
 use contracts::customer_cache::EdgeIdentity;
@@ -8,6 +8,7 @@ use runtime::{FromEnvironment, Invalid, Reader};
 use ticketing::{GraceWindow, OutageKind, Severity};
 
 use crate::{
+    replay,
     rules::{Environment, asr, autoresolve, digi, severity},
     triage,
 };
@@ -102,6 +103,8 @@ pub struct Config {
     pub blacklist: Vec<EdgeIdentity>,
     /// `MONITORING__MAX_CONCURRENT_EDGES` (5): edges that are handled at the same time.
     pub concurrency: usize,
+    /// What is set of the settings that decisions depend on, as it stands in the ledger.
+    pub set: BTreeMap<String, String>,
 }
 
 /// How long an outage of each kind is waited out before a ticket is created; zero = not at all.
@@ -211,7 +214,7 @@ impl FromEnvironment for Config {
         );
         unused?;
         let common = common?;
-        let environment = common.environment.clone();
+        let (environment, zone) = (common.environment.clone(), common.zone);
         let window =
             GraceWindow { day_start: day_start?, day_end: day_end?, by_day: by_day?, by_night: by_night? };
         Ok(Self {
@@ -225,6 +228,7 @@ impl FromEnvironment for Config {
                 limit: limit?,
                 system_user: system_user?,
                 environment,
+                zone,
             },
             digi: digi::Settings {
                 headers: headers?,
@@ -238,8 +242,15 @@ impl FromEnvironment for Config {
             },
             blacklist: blacklist?,
             concurrency: concurrency?,
+            set: set(env),
         })
     }
+}
+
+/// What is set of the settings that decisions depend on. None of them is a secret.
+pub(crate) fn set(env: &Reader<'_>) -> BTreeMap<String, String> {
+    let names = replay::settings::ALL.iter().map(|setting| setting.name);
+    names.filter_map(|name| Some((name.to_owned(), env.peek(name)?.to_owned()))).collect()
 }
 
 #[cfg(test)]

@@ -11,17 +11,19 @@ use contracts::{customer_cache::CacheFilter, id::Serial};
 use decisions::Decision;
 use indexmap::IndexMap;
 use runtime::{AtStart, Replace};
-use serde_json::json;
 use ticketing::OutageKind;
 
 use crate::{
     action::Action,
     edges::{self, Device, MonitoredEdge},
     monitor::{Job, Monitor},
-    quarantine::Batch,
+    quarantine::{Added, Batch},
+    question::Question,
     reads::Unanswered,
-    rules::Refusal,
-    shell::{facts_of, refused},
+    rules::detection::{self, Look},
+    seen::Seen,
+    shell::refused,
+    unfinished::Entry,
 };
 
 /// Only edges which VeloCloud has heard of in this time are monitored.
@@ -49,6 +51,7 @@ impl Monitor {
             return;
         }
         let began = Instant::now();
+        self.shell.hands.executor().tell_settings().await;
         self.recover_forwards().await;
         let now = self.shell.clock.now();
         let mut job = self.job("monitoring cycle", Arc::default());
@@ -64,6 +67,8 @@ impl Monitor {
         for edge in monitored {
             hosts.entry(edge.identity.host.clone()).or_default().push(edge);
         }
+        let edges = hosts.values().flatten().map(|edge| (edge.serial.clone(), edge.clone())).collect();
+        self.take_up(edges, &job.whitelist).await;
         let hosts = hosts.iter().map(|(host, edges)| self.shell.isolated(host, self.host(&job, host, edges)));
         futures::future::join_all(hosts).await;
         let minutes = began.elapsed().as_secs_f64() / 60.0;
@@ -79,30 +84,28 @@ impl Monitor {
         self.sightings.see(&devices, now);
         let mut abstained: Vec<Decision<Action>> = unknown
             .iter()
-            .map(|serial| {
-                refused(serial, json!({}), Refusal::new("edges.record", "VeloCloud does not list the edge"))
+            .filter_map(|serial| {
+                let facts = Look { edge: None };
+                let refusal = detection::look(&facts).err()?;
+                Some(refused(serial, &Question::Look(facts), refusal))
             })
             .collect();
         for kind in OutageKind::ALL {
-            let (documented, others): (Vec<Device>, Vec<Device>) = devices
-                .iter()
-                .filter(|device| device.record.outage() == Some(kind))
-                .cloned()
-                .partition(|device| kind.is_documented_for(device.record.primary));
-            abstained.extend(others.iter().map(|device| {
-                let refusal = Refusal::new("outage.primary", "the primary of the pair documents the outage");
-                refused(device.serial(), facts_of(&device.record), refusal)
-            }));
-            if documented.is_empty() {
-                continue;
+            let mut documented = Vec::new();
+            for device in devices.iter().filter(|device| device.record.outage() == Some(kind)) {
+                let facts = Look { edge: Some(Seen::of(&device.record)) };
+                let refusal = if let Err(refusal) = detection::look(&facts) {
+                    refusal
+                } else {
+                    documented.push(device.clone());
+                    detection::quarantine(kind, self.config.quarantines.of(kind))
+                };
+                abstained.push(refused(device.serial(), &Question::Look(facts), refusal));
             }
-            abstained.extend(documented.iter().map(|device| {
-                let span = self.config.quarantines.of(kind).as_secs();
-                let reason = format!("{kind}: in quarantine, waits {span} s before acting");
-                let refusal = Refusal::new("outage.quarantine", reason);
-                refused(device.serial(), facts_of(&device.record), refusal)
-            }));
-            self.quarantine(Batch { host: host.to_owned(), kind }, documented, now, &job.whitelist);
+            if !documented.is_empty() {
+                let batch = Batch { host: host.to_owned(), kind };
+                self.quarantine(batch, documented, now, &job.whitelist).await;
+            }
         }
         self.shell.hands.executor().abstain(abstained).await;
         let healthy: Vec<Device> =
@@ -111,7 +114,7 @@ impl Monitor {
     }
 
     /// Puts devices into quarantine and schedules the re-check.
-    fn quarantine(
+    async fn quarantine(
         self: &Arc<Self>,
         batch: Batch,
         devices: Vec<Device>,
@@ -119,7 +122,10 @@ impl Monitor {
         whitelist: &Arc<HashSet<Serial>>,
     ) {
         let span = self.config.quarantines.of(batch.kind);
-        if let Some(due) = self.quarantine.add(&batch, devices, now, span) {
+        let Added { new, until, due } = self.quarantine.add(&batch, devices, now, span);
+        let waiting = new.into_iter().map(|serial| Entry::quarantine(serial, batch.kind, now, until));
+        self.unfinished.keep(waiting.collect()).await;
+        if let Some(due) = due {
             self.schedule_recheck(batch, due, whitelist.clone());
         }
     }

@@ -9,11 +9,11 @@ use contracts::{
     velocloud::{EnterpriseEdge, LinkWithEdge},
 };
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use ticketing::outage::{OutageKind, Signals};
 
 /// The state of an edge. Everything but offline counts as up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct State(String);
 
@@ -62,7 +62,7 @@ impl fmt::Display for State {
 }
 
 /// A WAN link of an edge. What VeloCloud does not tell is `None`, and matches nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// The interface, e.g. `GE1`.
     pub interface: Option<String>,
@@ -82,7 +82,7 @@ impl Link {
 }
 
 /// The other member of a high-availability pair.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partner {
     /// Its serial number.
     pub serial: Serial,
@@ -91,7 +91,7 @@ pub struct Partner {
 }
 
 /// An edge and its links at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeRecord {
     /// Its serial number.
     pub serial: Serial,

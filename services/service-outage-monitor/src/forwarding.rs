@@ -6,17 +6,19 @@ use chrono::{DateTime, Utc};
 use contracts::id::TicketId;
 use decisions::Failure;
 use runtime::Replace;
-use serde_json::json;
 use ticketing::WorkQueue;
 
 use crate::{
     action::Action,
-    forwards::{Entry, Key, State},
+    forwards::{self, Entry, Key, State},
+    hands::Because,
     monitor::{Job, Monitor},
+    question::Question,
     recheck::Case,
-    rules::{Refusal, hnoc},
-    shell::{because, facts_of},
+    rules::hnoc,
+    shell::because,
     slack::text,
+    unfinished::Begun,
 };
 
 /// What came of one attempt.
@@ -34,18 +36,28 @@ impl Monitor {
     pub(crate) async fn schedule_hnoc(self: &Arc<Self>, job: &Job, case: &Case, trigger: hnoc::Trigger) {
         let (device, serial) = (&case.device, case.device.serial());
         let key = self.forwards.key(case.ticket.as_ref(), serial);
-        let now = self.shell.clock.now();
-        let grace = self.config.window.grace(now, self.site(device));
-        let delay = hnoc::delay(case.kind, grace);
-        let history = self.forwards.history(&key);
-        let facts = json!({
-            "edge": facts_of(&device.record),
-            "pending": history.pending,
-            "done_before": history.settled,
-            "delay_seconds": delay.as_secs(),
-        });
-        let ruling = hnoc::schedule(trigger, history, now, delay);
-        let Some(due) = self.shell.ruled(serial, facts.clone(), ruling).await else { return };
+        // A former leader that stopped here began it at this moment.
+        let begun = case.work.first("schedule_forward");
+        if begun.is_none() && case.work.winds_up() {
+            return;
+        }
+        let now = begun.map_or_else(|| self.shell.clock.now(), |deed| deed.at);
+        let facts = hnoc::Scheduling {
+            kind: case.kind,
+            trigger,
+            history: self.forwards.history(&key),
+            now,
+            site: device.edge.offset_hours,
+        };
+        let ruling = hnoc::decide(&facts, &self.config.window, self.config.common.zone);
+        let asked = Question::Schedule(facts);
+        let Some(due) = self.shell.ruled(serial, &asked, ruling).await else { return };
+        let action = Action::ScheduleForward { ticket: case.ticket.clone(), serial: serial.clone(), due };
+        match case.work.begin(&action, now, Duration::ZERO).await {
+            Begun::First => {}
+            Begun::Again(_) if self.forwards.due(&key) != Some(due) => {}
+            Begun::Again(_) | Begun::Ended(_) | Begun::NotOurs => return,
+        }
         let entry = Entry {
             ticket: case.ticket.clone(),
             serial: serial.clone(),
@@ -53,9 +65,10 @@ impl Monitor {
             due,
             state: State::Pending,
         };
-        let action = Action::ScheduleForward { ticket: case.ticket.clone(), serial: serial.clone(), due };
-        self.shell.hands.remember(&job.reads, because(serial, "hnoc.schedule", facts), action).await;
+        let because = because(serial, "hnoc.schedule", &asked.facts());
+        self.shell.hands.remember(&job.reads, because, action.clone()).await;
         self.forwards.put(&key, entry).await;
+        case.work.ended(&action, true);
         self.schedule_forward(key, due);
     }
 
@@ -82,7 +95,7 @@ impl Monitor {
 
     /// Schedules what former runs and other replicas have left pending.
     pub(crate) async fn recover_forwards(self: &Arc<Self>) {
-        match self.forwards.refresh(|| self.open_store(), self.shell.clock.now()).await {
+        match self.forwards.refresh(|| self.open_store(forwards::BUCKET), self.shell.clock.now()).await {
             Ok(entries) => {
                 for (key, entry) in entries {
                     match entry.runs_at() {
@@ -100,19 +113,21 @@ impl Monitor {
     /// A forward whose time has come. Failed look-ups are repeated until 300 s have passed.
     async fn forward_due(self: Arc<Self>, key: Key) {
         let began = self.shell.clock.now();
+        // Whoever claimed it before may have forwarded the line before it died.
+        let again = self.forwards.is_claimed(&key);
         let Some(mut entry) = self.forwards.claim(&key, began).await else {
             tracing::debug!(job = key.job(), "a forward is somebody else's, or over");
             return;
         };
         if hnoc::is_too_late(entry.due, began) {
-            let refusal = Refusal::new("hnoc.late", format!("the forward was due at {}", entry.due));
-            self.shell.abstain(&entry.serial, json!({"due": entry.due}), refusal).await;
+            let facts = hnoc::Forwarding { due: entry.due, now: began, resolved: None };
+            self.dropped(&entry, facts).await;
             self.forwards.delete(&key).await;
             return;
         }
         let job = self.job("forward to HNOC", Arc::default());
         for attempt in 1.. {
-            match self.forward_attempt(&job, &entry).await {
+            match self.forward_attempt(&job, &entry, began, again).await {
                 Attempt::Done => return self.forwards.finish(&key, entry, self.shell.clock.now()).await,
                 Attempt::Forget => return self.forwards.delete(&key).await,
                 Attempt::Retry => {}
@@ -129,12 +144,19 @@ impl Monitor {
             }
         }
         tracing::error!(serial = %entry.serial, "a forward to HNOC was given up");
-        let refusal = Refusal::new("hnoc.lookup", "the line could not be looked up for 300 s");
-        self.shell.abstain(&entry.serial, json!({"due": entry.due}), refusal).await;
+        let facts = hnoc::Forwarding { due: entry.due, now: began, resolved: None };
+        self.dropped(&entry, facts).await;
         self.forwards.delete(&key).await;
     }
 
-    async fn forward_attempt(&self, job: &Job, entry: &Entry) -> Attempt {
+    /// Records why a forward is not carried out.
+    async fn dropped(&self, entry: &Entry, facts: hnoc::Forwarding) {
+        if let Err(refusal) = hnoc::forward(&facts) {
+            self.shell.abstain(&entry.serial, &Question::Forward(facts), refusal).await;
+        }
+    }
+
+    async fn forward_attempt(&self, job: &Job, entry: &Entry, began: DateTime<Utc>, again: bool) -> Attempt {
         let serial = &entry.serial;
         let ticket = match &entry.ticket {
             Some(ticket) => ticket.clone(),
@@ -149,14 +171,17 @@ impl Monitor {
         };
         let _lock = self.lock(&ticket).await;
         let Ok(details) = job.reads.fresh_details(&ticket).await else { return Attempt::Retry };
-        let facts = json!({"due": entry.due, "line": details.line(serial).map(|line| &line.status)});
-        match hnoc::due(&details, serial) {
-            hnoc::Due::NoLine => Attempt::Retry,
-            hnoc::Due::Nothing(refusal) => {
-                self.shell.abstain(serial, facts, refusal).await;
+        // Whether it is too late was asked when the attempts began.
+        let facts = hnoc::Forwarding::of(entry.due, began, &details, serial);
+        let ruling = hnoc::forward(&facts);
+        let asked = Question::Forward(facts);
+        match ruling {
+            Err(refusal) if refusal.rule == hnoc::LOOKUP => Attempt::Retry,
+            Err(refusal) => {
+                self.shell.abstain(serial, &asked, refusal).await;
                 Attempt::Forget
             }
-            hnoc::Due::Forward(_) => {
+            Ok(()) => {
                 let queue = WorkQueue::HnocInvestigate;
                 let action = Action::Forward {
                     ticket: Some(ticket.clone()),
@@ -164,12 +189,8 @@ impl Monitor {
                     line: None,
                     queue,
                 };
-                match self
-                    .shell
-                    .hands
-                    .forward(&job.reads, because(serial, "hnoc.forward", facts), action)
-                    .await
-                {
+                let because = Because { again, ..because(serial, "hnoc.forward", &asked.facts()) };
+                match self.shell.hands.forward(&job.reads, because, action).await {
                     Ok(_) => {
                         if !self.shell.is_shadow() {
                             self.shell.slack.say(text::forwarded(serial, &ticket, queue));

@@ -3,19 +3,27 @@
 //! One entry for each ticket and serial: scheduling again replaces it, the process that runs it claims it first, and it
 //! stays as "done" afterwards so that a ticket in progress is not forwarded twice.
 
-mod store;
+use std::{collections::HashMap, time::Duration};
 
-use std::collections::HashMap;
-
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::id::{ClientId, Serial, TicketId};
 use parking_lot::Mutex;
+use runtime::Bucket;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use crate::rules::hnoc::History;
+use crate::{
+    rules::hnoc::History,
+    store::{Store, StoreError, token},
+};
 
-pub use store::{Store, StoreError};
+/// Where they are kept.
+pub const BUCKET: Bucket = Bucket {
+    name: "service-outage-monitor-forwards",
+    about: "Lines that are to be forwarded to HNOC, by ticket and serial",
+    keep: Duration::from_secs(KEEP.num_seconds().unsigned_abs()),
+};
 
 /// How long it is known that a forward was done: as long as tickets live.
 const KEEP: TimeDelta = TimeDelta::days(90);
@@ -35,6 +43,11 @@ impl Key {
     /// The scheduler's id (spec "Behaviour" 8).
     pub fn job(&self) -> String {
         format!("_forward_ticket_{}_{}_to_hnoc", self.ticket, self.serial)
+    }
+
+    /// The name in the store.
+    fn name(&self) -> String {
+        format!("{}.{}", token(&self.ticket), token(self.serial.as_str()))
     }
 }
 
@@ -70,6 +83,11 @@ impl Entry {
     pub fn key(&self) -> Key {
         let ticket = self.ticket.as_ref().map(ToString::to_string).unwrap_or_default();
         Key { ticket, serial: self.serial.clone() }
+    }
+
+    fn json(&self) -> Bytes {
+        // Text, numbers and instants: writing them can not fail.
+        serde_json::to_vec(self).unwrap_or_default().into()
     }
 
     /// When it may run next; `None` when it is over.
@@ -114,10 +132,11 @@ impl Forwards {
             .all()
             .await?
             .into_iter()
+            .filter_map(|(_, json)| serde_json::from_slice::<Entry>(&json).ok())
             .partition(|entry| matches!(entry.state, State::Done(at) if now - at > KEEP));
         for entry in old {
             self.known.lock().remove(&entry.key());
-            store.delete(&entry.key()).await?;
+            store.delete(&entry.key().name()).await?;
         }
         let mut known = self.known.lock();
         let mut new = Vec::new();
@@ -146,10 +165,20 @@ impl Forwards {
     pub async fn put(&self, key: &Key, entry: Entry) {
         self.known.lock().insert(key.clone(), entry.clone());
         if let Some(store) = self.store.get()
-            && let Err(error) = store.put(key, &entry).await
+            && let Err(error) = store.put(&key.name(), entry.json()).await
         {
             tracing::error!(%error, job = key.job(), "a pending forward is in memory only");
         }
+    }
+
+    /// Whether somebody has claimed it, who may be dead.
+    pub fn is_claimed(&self, key: &Key) -> bool {
+        self.known.lock().get(key).is_some_and(|entry| matches!(entry.state, State::Claimed(_)))
+    }
+
+    /// When it is or was due.
+    pub fn due(&self, key: &Key) -> Option<DateTime<Utc>> {
+        self.known.lock().get(key).map(|entry| entry.due)
     }
 
     /// Claims a forward whose time has come. `None` when it is gone, done, postponed, or somebody else's.
@@ -185,7 +214,7 @@ impl Forwards {
     pub async fn delete(&self, key: &Key) {
         let known = self.known.lock().remove(key).is_some();
         if let Some(store) = self.store.get().filter(|_| known)
-            && let Err(error) = store.delete(key).await
+            && let Err(error) = store.delete(&key.name()).await
         {
             tracing::error!(%error, job = key.job(), "a forward could not be deleted");
         }
@@ -194,7 +223,7 @@ impl Forwards {
     async fn swap(&self, key: &Key, old: Entry, state: State) -> Option<Entry> {
         let new = Entry { state, ..old.clone() };
         if let Some(store) = self.store.get() {
-            match store.swap(key, &old, &new).await {
+            match store.swap(&key.name(), old.json(), new.json()).await {
                 Ok(true) => {}
                 Ok(false) => return None,
                 // Out of reach: the line is looked at before anything is done, so going on is safe.

@@ -1,7 +1,8 @@
 //! How each action is carried out, and how one looks whether it was done already (spec "Improve" 12).
 //!
 //! Every action goes through [`decisions::Executor`]: intent first, outcome afterwards, nothing at all in shadow mode, and
-//! after an unknown outcome a look before a repetition.
+//! after an unknown outcome a look before a repetition. What belongs to [`Work`] is kept there before it is done, so that
+//! after a crash the next leader looks for it, too.
 
 use std::{
     sync::{
@@ -20,13 +21,14 @@ use contracts::{
 use decisions::{Carried, Decision, Executor, Failure, Look};
 use runtime::Clock;
 use serde_json::Value;
-use ticketing::WorkQueue;
+use ticketing::{Note, OpenTicket, WorkQueue};
 
 use crate::{
     action::{Action, Line},
     config::Common,
     reads::{Reads, Unanswered},
     rules::creation::Creation,
+    unfinished::{Begun, Work},
 };
 
 /// What came of an action: its value, `None` in shadow mode (the flow goes on as if it had worked), or a failure, which
@@ -35,6 +37,8 @@ pub type Done<T> = Result<Option<T>, Failure>;
 
 /// How far the clocks of Bruin and DiGi may lie behind ours when we look for what we have just done.
 const SKEW: TimeDelta = TimeDelta::seconds(60);
+/// When a look for what a former leader began got no answer, it is looked again after so long.
+const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(60);
 
 /// Carries actions out.
 pub struct Hands {
@@ -52,6 +56,18 @@ pub struct Because {
     pub rule: &'static str,
     /// What the rule looked at.
     pub facts: Value,
+    /// Whether it may have been done before, so that a look comes first.
+    pub again: bool,
+    /// The unfinished work to which it belongs.
+    pub work: Option<Arc<Work>>,
+}
+
+impl Because {
+    /// The same, as a part of unfinished work.
+    #[must_use]
+    pub fn part_of(self, work: &Arc<Work>) -> Self {
+        Self { work: Some(work.clone()), ..self }
+    }
 }
 
 /// How a ticket covers a device, for callers to act upon.
@@ -80,7 +96,8 @@ impl Hands {
         because: Because,
         action: Action,
         perform: P,
-        look: Option<L>,
+        when: Look,
+        look: L,
     ) -> Done<T>
     where
         T: Send,
@@ -91,16 +108,9 @@ impl Hands {
     {
         let what = decisions::Action::name(&action);
         let target = decisions::Action::target(&action);
-        let when = if look.is_some() { Look::BeforeRepeat } else { Look::Never };
         let decision = Decision::act(because.serial.as_str(), because.rule, because.facts, action);
-        let look = || async {
-            match &look {
-                None => Ok(None),
-                Some(look) => {
-                    look().await.map_err(|_| Failure::Unknown { reason: "the look failed".to_owned() })
-                }
-            }
-        };
+        let look =
+            || async { look().await.map_err(|_| Failure::Unknown { reason: "the look failed".to_owned() }) };
         let carried = self.executor.carry_out(decision, when, perform, look).await;
         if let Err(failure) = &carried {
             let environment = self.common.environment.0.to_uppercase();
@@ -111,12 +121,71 @@ impl Hands {
         Ok(carried?.and_then(Carried::value))
     }
 
+    /// Carries out what can be looked for, within so many seconds. A part of unfinished work is done once, whoever began it:
+    /// what a former leader began is looked for first, and as long as its request may be under way nothing is repeated.
+    async fn carry_out_once<P, PF, L, LF>(
+        &self,
+        reads: &Reads,
+        because: Because,
+        action: Action,
+        seconds: u64,
+        perform: P,
+        look: L,
+    ) -> Done<()>
+    where
+        P: Fn(Action) -> PF + Send,
+        PF: Future<Output = Result<(), Failure>> + Send,
+        L: Fn() -> LF + Send + Sync,
+        LF: Future<Output = Result<Option<()>, Unanswered>> + Send,
+    {
+        let Some(work) = because.work.clone() else {
+            let when = if because.again { Look::First } else { Look::BeforeRepeat };
+            return self.carry_out(reads, because, action, perform, when, look).await;
+        };
+        let is_note = matches!(action, Action::AppendNote { .. });
+        if work.winds_up() && !is_note && work.deed(&action).is_none() {
+            return Err(undone("the outage is over, or another one"));
+        }
+        let now = self.clock.now();
+        let within = Duration::from_secs(seconds);
+        let done = match work.begin(&action, now, within).await {
+            Begun::First => {
+                let when = if because.again { Look::First } else { Look::BeforeRepeat };
+                self.carry_out(reads, because, action.clone(), perform, when, look).await
+            }
+            Begun::Again(deed) => match look().await {
+                Ok(Some(())) => {
+                    let found = || std::future::ready(Ok(Some(())));
+                    self.carry_out(reads, because, action.clone(), perform, Look::First, found).await
+                }
+                Ok(None) if now < deed.until => {
+                    work.postpone(deed.until);
+                    return Err(undone("a former request may still be under way"));
+                }
+                Ok(None) if work.winds_up() && !is_note => Err(undone("the outage is over, or another one")),
+                Ok(None) => {
+                    self.carry_out(reads, because, action.clone(), perform, Look::BeforeRepeat, look).await
+                }
+                Err(Unanswered) => {
+                    work.postpone(now + LOOK_AGAIN);
+                    return Err(undone("the look for it failed"));
+                }
+            },
+            Begun::Ended(true) => return Ok(Some(())),
+            Begun::Ended(false) => return Err(undone("it failed before")),
+            Begun::NotOurs => return Err(undone("another replica acts")),
+        };
+        work.ended(&action, done.is_ok());
+        done
+    }
+
     /// One request that changes something. Its body is not read.
     async fn write<R: Rpc>(&self, request: &R::Request, seconds: u64) -> Result<(), Failure> {
         accepted(self.bus.exchange::<R>(request, Duration::from_secs(seconds)).await).map(drop)
     }
 
-    /// Asks for a ticket. A ticket in progress that appeared after our own lost request counts as new.
+    /// Asks for a ticket. A ticket in progress that appeared after our own lost request counts as new. `system_user` is
+    /// whose tickets are our own.
     ///
     /// # Errors
     /// Every status but 2xx, 409, 471, 472 and 473, and no answer.
@@ -126,6 +195,7 @@ impl Hands {
         because: Because,
         action: Action,
         lost_since: Option<DateTime<Utc>>,
+        system_user: &str,
     ) -> Done<Covered> {
         let Action::CreateTicket { client, serial, .. } = &action else { return Ok(None) };
         let (client, serial) = (client.clone(), serial.clone());
@@ -146,7 +216,7 @@ impl Hands {
                 bruin::OutageTicket::of(status, &answer.body).and_then(|reply| Creation::of(&reply));
             let (creation, ticket) = covered.ok_or_else(|| refused(&answer))?;
             let creation = if repeated && creation == Creation::InProgress {
-                self.after_lost_request(reads, &ticket, began).await
+                self.after_lost_request(reads, &ticket, &serial, began, system_user).await
             } else {
                 creation
             };
@@ -155,42 +225,63 @@ impl Hands {
         let look = || async {
             let open = reads.open_tickets(&client, Some(&serial)).await?;
             Ok(open.into_iter().next().map(|ticket| {
-                let fresh = ticket.created.is_some_and(|created| created >= began - SKEW);
-                let creation = if fresh { Creation::New } else { Creation::InProgress };
+                let creation = if is_since(&ticket, began) { Creation::New } else { Creation::InProgress };
                 Covered { creation, ticket: Some(ticket.id) }
             }))
         };
-        self.carry_out(reads, because, action, perform, Some(look)).await
+        self.carry_out(reads, because, action, perform, Look::BeforeRepeat, look).await
     }
 
-    /// Whether a ticket found in progress was created by our own request whose reply was lost.
-    async fn after_lost_request(&self, reads: &Reads, ticket: &TicketId, began: DateTime<Utc>) -> Creation {
-        match reads.ticket(ticket).await {
-            Ok(found) if found.created.is_some_and(|created| created >= began - SKEW) => Creation::New,
-            _ => Creation::InProgress,
+    /// What our own request, whose reply was lost, has done about a ticket that is in progress now.
+    async fn after_lost_request(
+        &self,
+        reads: &Reads,
+        ticket: &TicketId,
+        serial: &Serial,
+        began: DateTime<Utc>,
+        system_user: &str,
+    ) -> Creation {
+        let Ok(found) = reads.ticket(ticket).await else { return Creation::InProgress };
+        let Ok(details) = reads.details(ticket).await else {
+            return if is_since(&found, began) { Creation::New } else { Creation::InProgress };
+        };
+        // An older ticket may have been unresolved by Bruin. Of that only notes tell: what the engine resolved is open
+        // again, or its own ticket has a line that it never documented.
+        let notes = details.notes_of(serial);
+        let documented = |note: &&&Note| note.is_triage() || note.is_reopening() || note.is_autoresolve();
+        match notes.iter().filter(documented).max_by_key(|note| note.created) {
+            Some(last) if last.is_autoresolve() => Creation::Reopened,
+            None if is_since(&found, began) => Creation::New,
+            None if found.is_by(system_user) => Creation::ReopenedForSite,
+            Some(_) | None => Creation::InProgress,
         }
     }
 
     /// Appends a note. The failure's status says whether Bruin was out of reach (503).
     pub async fn append_note(&self, reads: &Reads, because: Because, action: Action) -> Done<()> {
-        let Action::AppendNote { ticket: Some(ticket), lines, text, .. } = action.clone() else {
+        let Action::AppendNote { ticket: Some(ticket), lines, mut text, .. } = action.clone() else {
             return self.record_only(reads, because, action).await;
         };
+        let begun = because.work.as_ref().and_then(|work| work.deed(&action));
+        let began = begun.as_ref().map_or_else(|| self.clock.now(), |deed| deed.at);
+        if let Some(kept) = begun.and_then(|deed| deed.text) {
+            text = kept;
+        }
         let request = bruin::AppendNoteRequest {
             ticket_id: ticket.clone(),
             note: text.clone(),
             service_numbers: lines.clone(),
         };
-        let began = self.clock.now();
         let perform = |_| async { self.write::<bruin::AppendNote>(&request, 15).await };
         let look = || async {
             let details = reads.fresh_details(&ticket).await?;
-            let found = details.notes.iter().any(|note| {
-                note.text.trim() == text.trim() && note.created.is_none_or(|created| created >= began - SKEW)
-            });
+            let found = details
+                .notes
+                .iter()
+                .any(|note| note.says(&text) && note.created.is_none_or(|created| created >= began - SKEW));
             Ok(found.then_some(()))
         };
-        self.carry_out(reads, because, action, perform, Some(look)).await
+        self.carry_out_once(reads, because, action, 15, perform, look).await
     }
 
     /// Opens a line again.
@@ -204,7 +295,8 @@ impl Hands {
             if answer.status == Some(200) { Ok(()) } else { Err(refused(&answer)) }
         };
         let look = || async { self.line_is(reads, &line, false).await };
-        let done = self.carry_out(reads, because, Action::OpenLine(line.clone()), perform, Some(look)).await;
+        let action = Action::OpenLine(line.clone());
+        let done = self.carry_out_once(reads, because, action, 15, perform, look).await;
         reads.changed(&line.ticket);
         done
     }
@@ -215,8 +307,8 @@ impl Hands {
             bruin::TicketLineRequest { ticket_id: line.ticket.clone(), detail_id: line.line.clone() };
         let perform = |_| async { self.write::<bruin::ResolveTicket>(&request, 15).await };
         let look = || async { self.line_is(reads, &line, true).await };
-        let done =
-            self.carry_out(reads, because, Action::ResolveLine(line.clone()), perform, Some(look)).await;
+        let action = Action::ResolveLine(line.clone());
+        let done = self.carry_out_once(reads, because, action, 15, perform, look).await;
         reads.changed(&line.ticket);
         done
     }
@@ -235,8 +327,7 @@ impl Hands {
             detail_id: Some(line.line.clone()),
         };
         let perform = |_| async { self.write::<bruin::UnpauseTicket>(&request, 30).await };
-        let look = None::<fn() -> std::future::Ready<Result<Option<()>, Unanswered>>>;
-        self.carry_out(reads, because, Action::UnpauseLine(line), perform, look).await
+        self.carry_out(reads, because, Action::UnpauseLine(line), perform, Look::Never, no_look).await
     }
 
     /// Changes a ticket's severity.
@@ -248,7 +339,7 @@ impl Hands {
             bruin::TicketSeverityRequest { ticket_id: ticket.clone(), severity: Id::Number(level.0), reason };
         let perform = |_| async { self.write::<bruin::TicketSeverity>(&request, 45).await };
         let look = || async { Ok((reads.ticket(&ticket).await?.severity == Some(level)).then_some(())) };
-        self.carry_out(reads, because, action, perform, Some(look)).await
+        self.carry_out_once(reads, because, action, 45, perform, look).await
     }
 
     /// Moves a task to a work queue.
@@ -264,7 +355,9 @@ impl Hands {
         };
         let perform = |_| async { self.write::<bruin::ChangeWorkQueue>(&request, 90).await };
         let look = || async { in_queue(reads, &ticket, &serial, queue).await };
-        let done = self.carry_out(reads, because, action, perform, Some(look)).await;
+        // The note that remembers a forward to ASR or the wireless team may have been refused: the queue tells, too.
+        let because = Because { again: because.again || queue != WorkQueue::HnocInvestigate, ..because };
+        let done = self.carry_out_once(reads, because, action, 90, perform, look).await;
         reads.changed(&ticket);
         done
     }
@@ -283,31 +376,49 @@ impl Hands {
             return Err(Failure::Refused { status: 400, reason });
         };
         let request = digi::RebootRequest { velo_serial, ticket: number, mac };
-        let began = self.clock.now();
+        // DiGi's log does not name the interface: one recovery more than those of the other links is this one.
+        let since = because.work.as_ref().and_then(|work| Some(work.entry()?.since));
+        let since = since.unwrap_or_else(|| self.clock.now()) - SKEW;
+        let others = because.work.as_ref().map_or(0, |work| work.done("reboot_digi"));
         let perform = |_| async { self.write::<digi::Reboot>(&request, 90).await };
-        let look = || async { Ok(reads.reboot_began(&serial, &ticket, began - SKEW).await?.then_some(())) };
-        self.carry_out(reads, because, action, perform, Some(look)).await
+        let look = || async {
+            let begun = reads.reboots_begun(&serial, &ticket, since).await?;
+            Ok((begun > others).then_some(()))
+        };
+        self.carry_out_once(reads, because, action, 90, perform, look).await
     }
 
     /// Carries out something of our own, which cannot fail and needs no look.
     pub async fn remember(&self, reads: &Reads, because: Because, action: Action) {
         let perform = |_| async { Ok(()) };
-        let look = None::<fn() -> std::future::Ready<Result<Option<()>, Unanswered>>>;
-        let _ = self.carry_out(reads, because, action, perform, look).await;
+        let _ = self.carry_out(reads, because, action, perform, Look::Never, no_look).await;
     }
 
     /// Without a ticket there is only something to record: a shadow's prediction. Live, it is a refusal.
     async fn record_only(&self, reads: &Reads, because: Because, action: Action) -> Done<()> {
         let perform =
             |_| async { Err(Failure::Refused { status: 400, reason: "the ticket is not known".to_owned() }) };
-        let look = None::<fn() -> std::future::Ready<Result<Option<()>, Unanswered>>>;
-        self.carry_out(reads, because, action, perform, look).await
+        self.carry_out(reads, because, action, perform, Look::Never, no_look).await
     }
 
     /// A line of a ticket.
     pub fn line(ticket: &TicketId, line: &DetailId, serial: &Serial) -> Line {
         Line { ticket: ticket.clone(), line: line.clone(), serial: serial.clone() }
     }
+}
+
+async fn no_look() -> Result<Option<()>, Unanswered> {
+    Ok(None)
+}
+
+/// Whether a ticket is no older than a request of ours.
+pub(crate) fn is_since(ticket: &OpenTicket, began: DateTime<Utc>) -> bool {
+    ticket.created.is_some_and(|created| created >= began - SKEW)
+}
+
+/// A part of unfinished work that is not carried out (now). Nobody needs to be told.
+fn undone(reason: &str) -> Failure {
+    Failure::Unknown { reason: reason.to_owned() }
 }
 
 async fn in_queue(

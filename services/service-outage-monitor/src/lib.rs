@@ -2,12 +2,14 @@
 //! (spec `service-outage-monitor`).
 //!
 //! The process reads like this: [`config`] is what it is told; [`edges`] and [`events`] are the facts; [`rules`] are pure
-//! functions from facts to decisions, one file for each section of the specification; [`action`] is what can be done.
+//! functions from facts to decisions, one file for each section of the specification; [`action`] is what can be done. A
+//! [`question`] is what is recorded of the facts, and [`replay`] asks it again.
 //! Around them lies the [`shell`]: questions ([`reads`]), actions ([`hands`]), Slack, metrics.
 //!
 //! One program, two modes, chosen by `ENABLE_TRIAGE_MONITORING`; a process runs exactly one:
 //! - outage monitoring: [`monitor`] gathers facts, asks the rules and acts, in three kinds of jobs: `cycle`, `recheck` after
-//!   [`quarantine`], and `forwarding` of what [`forwards`] keeps. [`shadow`] says what a shadow expects its live twin to find.
+//!   [`quarantine`], and `forwarding` of what [`forwards`] keeps. `resume` takes up what a former leader left
+//!   [`unfinished`]. [`shadow`] says what a shadow expects its live twin to find.
 //! - [`triage`] keeps the open tickets informative.
 
 pub mod action;
@@ -22,15 +24,22 @@ mod healing;
 pub mod metrics;
 pub mod monitor;
 pub mod quarantine;
+pub mod question;
 pub mod reads;
 mod recheck;
+mod remedies;
+pub mod replay;
+mod resume;
 pub mod rules;
 #[cfg(test)]
 mod sample;
+pub mod seen;
 pub mod shadow;
 pub mod shell;
 pub mod slack;
+pub mod store;
 pub mod triage;
+pub mod unfinished;
 
 use std::sync::Arc;
 

@@ -10,22 +10,17 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use bus::{Bus, RedisLink};
+use bus::{Bus, Reach, RedisLink};
 use chrono::{DateTime, Utc};
 use contracts::id::{Serial, TicketId};
+use decisions::Ledger;
 use parking_lot::Mutex;
-use runtime::Context;
-use ticketing::SiteOffset;
+use runtime::{Bucket, Context};
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use crate::{
-    config::Config,
-    edges::Device,
-    forwards::{Forwards, Store},
-    quarantine::Quarantine,
-    reads::Reads,
-    shadow::Sightings,
-    shell::Shell,
+    config::Config, forwards::Forwards, quarantine::Quarantine, reads::Reads, shadow::Sightings,
+    shell::Shell, store::Store, unfinished::Unfinished,
 };
 
 /// The monitor of one VeloCloud host.
@@ -34,6 +29,7 @@ pub struct Monitor {
     pub(crate) config: Config,
     pub(crate) forwards: Forwards,
     pub(crate) quarantine: Quarantine,
+    pub(crate) unfinished: Arc<Unfinished>,
     pub(crate) sightings: Sightings,
     /// Creations whose reply was lost and could not be settled, with the moment of the first request.
     pub(crate) lost_creations: Mutex<HashMap<Serial, DateTime<Utc>>>,
@@ -56,10 +52,12 @@ impl Monitor {
     /// # Errors
     /// When metrics are registered twice.
     pub fn new(ctx: Context, bus: Bus, config: Config) -> anyhow::Result<Self> {
-        let shell = Shell::new(ctx, bus, config.common.clone(), "service-outage-monitor", &config.host)?;
+        let (common, set) = (config.common.clone(), config.set.clone());
+        let shell = Shell::new(ctx, bus, common, set, crate::replay::OUTAGE, &config.host)?;
         Ok(Self {
             forwards: Forwards::new(shell.is_shadow()),
             quarantine: Quarantine::default(),
+            unfinished: Arc::default(),
             sightings: Sightings::default(),
             lost_creations: Mutex::default(),
             places: Semaphore::new(config.concurrency),
@@ -69,14 +67,19 @@ impl Monitor {
         })
     }
 
+    /// What it decided, to be read.
+    pub fn ledger(&self) -> &Ledger {
+        self.shell.hands.executor().ledger()
+    }
+
+    /// Whether this replica is the one that acts.
+    pub fn leads(&self) -> bool {
+        self.shell.leads()
+    }
+
     /// A new job; `name` says what it is in texts about failures.
     pub(crate) fn job(&self, name: &str, whitelist: Arc<HashSet<Serial>>) -> Job {
         Job { reads: self.shell.reads(name), whitelist }
-    }
-
-    /// The offset of a device's own site.
-    pub(crate) fn site(&self, device: &Device) -> SiteOffset {
-        SiteOffset::of_site(device.edge.offset_hours, self.config.common.zone)
     }
 
     /// Waits until nobody else works on a ticket: steps of several devices on one ticket keep their order.
@@ -94,16 +97,20 @@ impl Monitor {
         lock.lock_owned().await
     }
 
-    /// Opens the store of pending forwards.
-    pub(crate) async fn open_store(&self) -> Store {
+    /// Opens a store of what is pending.
+    pub(crate) async fn open_store(&self, bucket: Bucket) -> Store {
         if self.shell.is_shadow() {
             return Store::nowhere();
         }
         let scope = format!("{}-{}", self.config.common.environment_name, self.config.host);
-        match RedisLink::open(&self.shell.ctx.process.redis) {
-            Ok(redis) => Store::open(&self.shell.bus.client(), redis, &scope).await,
+        let redis = match self.shell.bus.reach() {
+            Reach::Nats(_) => RedisLink::open(&self.shell.ctx.process.redis),
+            Reach::Memory(_) => return Store::open(bucket, &self.shell.bus, None, &scope).await,
+        };
+        match redis {
+            Ok(redis) => Store::open(bucket, &self.shell.bus, Some(redis), &scope).await,
             Err(error) => {
-                tracing::error!(%error, "pending forwards are kept in memory only");
+                tracing::error!(%error, "what is pending is kept in memory only");
                 Store::nowhere()
             }
         }

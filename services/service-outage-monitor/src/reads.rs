@@ -1,6 +1,10 @@
 //! Gathering facts: what this monitor asks of other services, and how a failure is told (spec "Requests").
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bus::{Bus, RequestError};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -261,13 +265,13 @@ impl Reads {
         Ok(TicketDetails::read(details, self.common.bruin_zone))
     }
 
-    /// Whether DiGi has begun a recovery of the edge for the ticket since a moment.
-    pub async fn reboot_began(
+    /// How many recoveries of the edge DiGi has begun for the ticket since a moment.
+    pub async fn reboots_begun(
         &self,
         serial: &Serial,
         ticket: &TicketId,
         since: DateTime<Utc>,
-    ) -> Result<bool, Unanswered> {
+    ) -> Result<usize, Unanswered> {
         let request = digi::RecoveryLogsRequest {
             start_date_time: digi::Parameter::new(time::stamp(since, self.common.zone)),
             size: digi::Parameter::new("999"),
@@ -276,11 +280,13 @@ impl Reads {
         let about = || format!("edge {serial}");
         let page =
             self.ask::<digi::RecoveryLogs>(&request, 90, "get the DiGi recovery logs of", about).await?;
-        Ok(page.logs.iter().any(|log| {
+        let own = page.logs.iter().filter(|log| {
             log.velo_serial.as_deref() == Some(serial.as_str())
                 && log.ticket_id.as_ref().is_some_and(|id| id.to_string() == ticket.to_string())
                 && log.started.as_deref().and_then(|at| time::read(at, Tz::UTC)).is_none_or(|at| at >= since)
-        }))
+        });
+        // A recovery has several steps, all under the id of its request.
+        Ok(own.map(|log| log.igz_id.as_deref()).collect::<HashSet<_>>().len())
     }
 }
 

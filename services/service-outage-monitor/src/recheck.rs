@@ -5,7 +5,6 @@ use std::{collections::HashSet, sync::Arc};
 use contracts::id::{Serial, TicketId};
 use futures::{StreamExt, stream};
 use indexmap::IndexMap;
-use serde_json::json;
 use ticketing::{OutageKind, paging};
 use tokio::sync::OwnedMutexGuard;
 
@@ -15,31 +14,35 @@ use crate::{
     hands::{self, Covered, Hands},
     monitor::{Job, Monitor},
     quarantine::Batch,
+    question::Question,
     rules::{
-        Refusal, Ruling, asr,
-        creation::{self, Creation, Step, Title},
-        digi::{self, DigiLink, Remedy},
+        Next,
+        creation::{self, Creation, Reopening, Step, Title},
+        detection::{self, Recheck},
         documentation, hnoc, severity,
     },
+    seen::{Covering, Seen},
     shadow,
-    shell::{because, facts_of},
+    shell::because,
     slack::text,
+    unfinished::{Entry, Work},
 };
 use decisions::Failure;
-use ticketing::WorkQueue;
 
 /// A device that is still down, with the ticket that covers it.
 pub(crate) struct Case {
     pub(crate) device: Device,
     pub(crate) kind: OutageKind,
-    creation: Creation,
+    pub(crate) creation: Creation,
     /// `None` only in shadow mode.
     pub(crate) ticket: Option<TicketId>,
+    /// What is done about it is kept here, for whoever goes on after a crash.
+    pub(crate) work: Arc<Work>,
 }
 
 impl Case {
-    fn facts(&self) -> serde_json::Value {
-        json!({"edge": facts_of(&self.device.record), "kind": self.kind, "ticket": self.creation})
+    pub(crate) fn covering(&self) -> Covering {
+        Covering { edge: Seen::of(&self.device.record), kind: self.kind, ticket: self.creation }
     }
 }
 
@@ -47,37 +50,37 @@ impl Monitor {
     /// One re-check: what is still down in the same way gets a ticket, what is healthy is auto-resolved.
     pub(crate) async fn recheck(self: Arc<Self>, batch: Batch, whitelist: Arc<HashSet<Serial>>) {
         let now = self.shell.clock.now();
-        let (devices, next) = self.quarantine.take(&batch, now);
+        let (edges, next) = self.quarantine.take(&batch, now);
         if let Some(due) = next {
             self.schedule_recheck(batch.clone(), due, whitelist.clone());
         }
-        if devices.is_empty() || !self.shell.connected().await {
+        if edges.is_empty() || !self.shell.connected().await {
             return;
         }
         let job = self.job(&format!("re-check of {}", batch.kind), whitelist);
-        let edges: Vec<_> = devices.into_iter().map(|device| device.edge).collect();
-        let Ok(devices) = self.devices_now(&job, &batch.host, &edges).await else { return };
+        if let Ok(devices) = self.devices_now(&job, &batch.host, &edges).await {
+            self.judge_again(&job, &batch, devices).await;
+        }
+        // What is not handled now has served its quarantine all the same.
+        let names = edges.iter().map(|edge| Entry::name_of(&edge.serial, batch.kind)).collect();
+        self.unfinished.remove(names, |entry| entry.has_waited(now)).await;
+    }
+
+    /// Handles what is still down, heals what is not.
+    async fn judge_again(self: &Arc<Self>, job: &Job, batch: &Batch, devices: Vec<Device>) {
         let (mut down, mut healthy) = (Vec::new(), Vec::new());
         for device in devices {
-            match device.record.outage() {
-                Some(kind) if kind == batch.kind => down.push(device),
-                None => healthy.push(device),
-                Some(other) => {
-                    let reason = format!("the outage became {other}, which the next cycle detects");
-                    let refusal = Refusal::new("recheck.kind", reason);
-                    self.shell.abstain(device.serial(), facts_of(&device.record), refusal).await;
+            let facts = recheck_of(&device, batch.kind);
+            match detection::recheck(&facts, &self.config.common.environment) {
+                Ok(Some(_)) => down.push(device),
+                Ok(None) => healthy.push(device),
+                Err(refusal) => {
+                    self.shell.abstain(device.serial(), &Question::Recheck(facts), refusal).await;
                 }
             }
         }
-        if self.config.common.environment.is_production() {
-            self.handle_all(&job, batch.kind, down).await;
-        } else {
-            for device in &down {
-                let refusal = Refusal::new("recheck.environment", "tickets are changed in production only");
-                self.shell.abstain(device.serial(), facts_of(&device.record), refusal).await;
-            }
-        }
-        self.heal(&job, &batch.host, healthy).await;
+        self.handle_all(job, batch.kind, down).await;
+        self.heal(job, &batch.host, healthy).await;
     }
 
     /// Handles edges that are still down, several at a time; those of one site (whose lines may share a ticket) one after
@@ -104,16 +107,38 @@ impl Monitor {
     }
 
     async fn handle(self: &Arc<Self>, job: &Job, kind: OutageKind, device: Device) {
-        let Some(Covered { creation, ticket }) = self.cover(job, kind, &device).await else { return };
+        let lost = self.lost_creations.lock().get(device.serial()).copied();
+        let entry = Entry::outage(device.record.clone(), kind, self.shell.clock.now(), lost);
+        let Some(work) = self.unfinished.begin(entry).await else {
+            tracing::info!(serial = %device.serial(), "handled already, or by another replica");
+            return;
+        };
+        self.carry_on(job, kind, device, work).await;
+    }
+
+    /// Handles an outage, or goes on with it where a former leader stopped: each step sees for itself what is done.
+    pub(crate) async fn carry_on(
+        self: &Arc<Self>,
+        job: &Job,
+        kind: OutageKind,
+        device: Device,
+        work: Arc<Work>,
+    ) {
+        let announced = work.ticket().is_some();
+        let Some(Covered { creation, ticket }) = self.cover(job, kind, &device, &work).await else { return };
         tracing::info!(serial = %device.serial(), ticket = ticket.as_ref().map(ToString::to_string), ?creation, "covered");
         let _lock: Option<OwnedMutexGuard<()>> = match &ticket {
             Some(ticket) => Some(self.lock(ticket).await),
             None => None,
         };
-        let case = Case { device, kind, creation, ticket };
+        let case = Case { device, kind, creation, ticket, work };
         let mut severity_changed = false;
         for step in creation::steps(creation) {
+            if case.work.is_stopped() {
+                return;
+            }
             match step {
+                Step::Announce if announced => {}
                 Step::Announce => self.announce(&case),
                 Step::Reopen => self.reopen(job, &case).await,
                 Step::Document(title) => self.document(job, &case, *title).await,
@@ -134,34 +159,52 @@ impl Monitor {
                 Step::ForwardToAsr => self.forward_to_asr(job, &case).await,
             }
         }
+        case.work.finish().await;
     }
 
-    /// Asks for a ticket; in shadow mode predicts the answer.
-    async fn cover(&self, job: &Job, kind: OutageKind, device: &Device) -> Option<Covered> {
+    /// Asks for a ticket, unless it is known from before a crash; in shadow mode predicts the answer. `None` ends the work.
+    async fn cover(&self, job: &Job, kind: OutageKind, device: &Device, work: &Arc<Work>) -> Option<Covered> {
+        if let Some((creation, ticket)) = work.ticket() {
+            return Some(Covered { creation, ticket: Some(ticket) });
+        }
         let serial = device.serial().clone();
-        let facts = facts_of(&device.record);
-        let predicted = if self.shell.is_shadow() {
-            Some(self.sightings.predict(&job.reads, device, self.shell.clock.now()).await.ok()?)
-        } else {
-            None
-        };
+        let facts = Question::Recheck(recheck_of(device, kind)).facts();
+        let mut predicted = None;
+        if self.shell.is_shadow() {
+            let (now, user) = (self.shell.clock.now(), &self.config.autoresolve.system_user);
+            predicted = self.sightings.predict(&job.reads, device, now, user).await.ok();
+            if predicted.is_none() {
+                work.finish().await;
+                return None;
+            }
+        }
         let action =
             Action::CreateTicket { client: device.edge.client.clone(), serial: serial.clone(), kind };
         let now = self.shell.clock.now();
-        let lost = self.lost_creations.lock().get(&serial).copied();
-        let created =
-            self.shell.hands.create(&job.reads, because(&serial, "outage.ticket", facts), action, lost).await;
-        match created {
+        let lost = work.asked_before();
+        let because = because(&serial, "outage.ticket", &facts);
+        let user = &self.config.autoresolve.system_user;
+        match self.shell.hands.create(&job.reads, because, action, lost, user).await {
             Ok(covered) => {
-                self.lost_creations.lock().remove(&serial);
+                if self.lost_creations.lock().remove(&serial).is_some() {
+                    self.unfinished.forget_lost(&serial).await;
+                }
+                if let Some(Covered { creation, ticket: Some(ticket) }) = &covered {
+                    work.covered(*creation, ticket).await;
+                }
                 covered.or(predicted)
             }
             // Bruin may have created it nevertheless, now or while the bridge gave up: the next 409 tells.
             Err(Failure::Unknown { .. } | Failure::Refused { status: 500.., .. }) => {
-                self.lost_creations.lock().entry(serial).or_insert(now);
+                let asked = lost.unwrap_or(now);
+                self.lost_creations.lock().entry(serial).or_insert(asked);
+                work.lose_creation(asked).await;
                 None
             }
-            Err(Failure::Refused { .. }) => None,
+            Err(Failure::Refused { .. }) => {
+                work.finish().await;
+                None
+            }
         }
     }
 
@@ -178,18 +221,14 @@ impl Monitor {
         let Some(ticket) = &case.ticket else { return };
         let serial = case.device.serial();
         let Ok(details) = job.reads.details(ticket).await else { return };
-        let line: Ruling<_> = details
-            .line(serial)
-            .ok_or_else(|| Refusal::new("reopen.line", "the ticket has no line of the serial"));
-        let Some(line) = self.shell.ruled(serial, case.facts(), line).await else { return };
+        let line = details.line(serial);
+        let facts = Reopening { covering: case.covering(), has_line: line.is_some() };
+        let ruling = creation::reopen(&facts);
+        let asked = Question::Reopen(facts);
+        let (Some(()), Some(line)) = (self.shell.ruled(serial, &asked, ruling).await, line) else { return };
         let line = Hands::line(ticket, &line.id, serial);
-        if self
-            .shell
-            .hands
-            .open_line(&job.reads, because(serial, "reopen", case.facts()), line)
-            .await
-            .is_err()
-        {
+        let because = because(serial, "reopen", &asked.facts()).part_of(&case.work);
+        if self.shell.hands.open_line(&job.reads, because, line).await.is_err() {
             return;
         }
         if !self.shell.is_shadow() {
@@ -203,21 +242,37 @@ impl Monitor {
     async fn document(&self, job: &Job, case: &Case, title: Title) {
         let serial = case.device.serial();
         let now = self.shell.clock.now();
-        let Ok(events) = job.reads.events(&case.device.edge.identity, now).await else { return };
-        let line = match &case.ticket {
+        // What a former leader has begun to write is brought to its end, word for word.
+        let kept = case.work.pages();
+        let events = if kept.is_empty() {
+            let Ok(events) = job.reads.events(&case.device.edge.identity, now).await else { return };
+            events
+        } else {
+            Vec::new()
+        };
+        let (documented, line) = match &case.ticket {
             Some(ticket) => {
                 let Ok(details) = job.reads.details(ticket).await else { return };
                 // A shadow may see the note of its live twin.
                 let once = case.creation == Creation::New && !self.shell.is_shadow();
-                let missing = if once { documentation::is_missing(&details, serial) } else { Ok(()) };
-                missing.and_then(|()| documentation::target(&details, serial))
+                let documented = once && documentation::is_documented(&details, serial, &kept);
+                (documented, documentation::target(&details, serial))
             }
-            None => Ok(serial.clone()),
+            None => (false, Some(serial.clone())),
         };
-        let Some(line) = self.shell.ruled(serial, case.facts(), line).await else { return };
-        let note =
-            documentation::text(title, Some(case.kind), &case.device, &events, now, self.config.common.zone);
-        let pages = paging::pages(&note);
+        let facts = documentation::Facts { covering: case.covering(), title, documented, line };
+        let ruling = documentation::decide(&facts);
+        let asked = Question::Document(facts);
+        let Some(line) = self.shell.ruled(serial, &asked, ruling).await else { return };
+        let facts = asked.facts();
+        let pages = if kept.is_empty() {
+            let zone = self.config.common.zone;
+            let note = documentation::text(title, Some(case.kind), &case.device, &events, now, zone);
+            paging::pages(&note)
+        } else {
+            kept
+        };
+        case.work.set_pages(&pages);
         let about = match title {
             Title::Triage => "triage",
             Title::Reopening => "re-opening",
@@ -230,9 +285,10 @@ impl Monitor {
                 about: format!("{about} {page}/{}", pages.len()),
                 text: text.clone(),
             };
-            let because = because(serial, "documentation", case.facts());
+            let because = because(serial, "documentation", &facts).part_of(&case.work);
             if let Err(failure) = self.shell.hands.append_note(&job.reads, because, action).await {
-                if hands::is_503(&failure) {
+                let given_up = !case.work.is_stopped() && case.work.postponed().is_none();
+                if hands::is_503(&failure) && given_up {
                     self.shell.metrics.first_triage_errors.inc();
                 }
                 return;
@@ -243,16 +299,23 @@ impl Monitor {
     /// Sets the severity (spec "Behaviour" 7). Whether it was changed.
     async fn set_severity(&self, job: &Job, case: &Case, check_tasks: bool) -> bool {
         let serial = case.device.serial();
-        let target = severity::target(&case.device.record, self.config.levels);
-        if let (true, false, Some(ticket)) = (check_tasks, target.edge_offline, &case.ticket) {
+        let mut facts = severity::Facts {
+            edge: Seen::of(&case.device.record),
+            check_tasks: check_tasks && case.ticket.is_some(),
+            unresolved_lines: None,
+            present: None,
+        };
+        if let (true, Some(ticket)) = (facts.asks_for_lines(), &case.ticket) {
             let Ok(mut details) = job.reads.details(ticket).await else { return false };
             if self.shell.is_shadow() && case.creation == Creation::Resolved {
                 details = Arc::new(shadow::as_reopened(&details, serial));
             }
-            let facts = json!({"unresolved_lines": details.unresolved_lines(), "target": target.level});
-            if self.shell.ruled(serial, facts, severity::other_lines_allow(&details)).await.is_none() {
-                return false;
-            }
+            facts.unresolved_lines = Some(details.unresolved_lines());
+        }
+        let levels = self.config.levels;
+        let (asked, ruling) = (Question::Severity(facts.clone()), severity::decide(&facts, levels));
+        if self.shell.ruled(serial, &asked, ruling).await.is_none() {
+            return false;
         }
         let present = match &case.ticket {
             // The live twin finds its new ticket as Bruin creates it.
@@ -265,148 +328,30 @@ impl Monitor {
             },
             None => None,
         };
-        let facts =
-            json!({"edge": facts_of(&case.device.record), "present": present, "target": target.level});
-        let Some(target) = self.shell.ruled(serial, facts.clone(), severity::change(target, present)).await
-        else {
-            return false;
-        };
+        facts.present = Some(present.into());
+        let ruling = severity::decide(&facts, levels);
+        if ruling.is_err() && case.work.first("set_severity").is_some() {
+            // Changed by us, before a crash.
+            return true;
+        }
+        let asked = Question::Severity(facts);
+        let Some(Next::Act(level)) = self.shell.ruled(serial, &asked, ruling).await else { return false };
         let action = Action::SetSeverity {
             ticket: case.ticket.clone(),
             serial: serial.clone(),
-            level: target.level,
-            reason: target.reason,
+            level,
+            reason: severity::reason(&case.device.record, level),
         };
-        let changed = self
-            .shell
-            .hands
-            .set_severity(&job.reads, because(serial, "severity", facts), action)
-            .await
-            .is_ok();
+        let because = because(serial, "severity", &asked.facts()).part_of(&case.work);
+        let changed = self.shell.hands.set_severity(&job.reads, because, action).await.is_ok();
         if let (true, Some(ticket), false) = (changed, &case.ticket, self.shell.is_shadow()) {
-            self.shell.slack.say(text::severity(serial, ticket, target.level));
+            self.shell.slack.say(text::severity(serial, ticket, level));
         }
         changed
     }
+}
 
-    /// Reboots the DiGi units of all links that are down (spec "Behaviour" 10a).
-    async fn reboot_digi(&self, job: &Job, case: &Case) {
-        let serial = case.device.serial();
-        let links = digi::down_links(&case.device, &self.config.digi);
-        for link in self.shell.ruled(serial, case.facts(), links).await.unwrap_or_default() {
-            self.reboot(job, case, link).await;
-        }
-    }
-
-    /// Reboots one link and notes it. Whether the reboot was accepted.
-    async fn reboot(&self, job: &Job, case: &Case, link: DigiLink) -> bool {
-        let serial = case.device.serial();
-        let action = Action::RebootDigi {
-            ticket: case.ticket.clone(),
-            serial: serial.clone(),
-            interface: link.interface.clone(),
-            mac: link.mac,
-        };
-        if self
-            .shell
-            .hands
-            .reboot(&job.reads, because(serial, "digi.reboot", case.facts()), action)
-            .await
-            .is_err()
-        {
-            return false;
-        }
-        let note =
-            digi::reboot_note(serial, &link.interface, self.shell.clock.now(), self.config.common.zone);
-        let about = format!("DiGi reboot of {}", link.interface);
-        self.note(job, case, "digi.reboot", vec![serial.clone()], about, note).await;
-        if let (Some(ticket), false) = (&case.ticket, self.shell.is_shadow()) {
-            self.shell.slack.say(text::rebooting(serial, ticket, &link.interface));
-        }
-        true
-    }
-
-    /// Appends a note that tells of something just done.
-    async fn note(
-        &self,
-        job: &Job,
-        case: &Case,
-        rule: &'static str,
-        lines: Vec<Serial>,
-        about: String,
-        text: String,
-    ) {
-        let serial = case.device.serial().clone();
-        let because = because(&serial, rule, case.facts());
-        let action = Action::AppendNote { ticket: case.ticket.clone(), serial, lines, about, text };
-        // A failure was reported; what was done stays done.
-        let _ = self.shell.hands.append_note(&job.reads, because, action).await;
-    }
-
-    /// Sees whether reboots helped (spec "Behaviour" 10b).
-    async fn check_failed_reboots(&self, job: &Job, case: &Case) {
-        let (Some(ticket), serial) = (&case.ticket, case.device.serial()) else { return };
-        let links = digi::links_to_check(&case.device, &self.config.digi);
-        let Some(links) = self.shell.ruled(serial, case.facts(), links).await else { return };
-        let Ok(details) = job.reads.details(ticket).await else { return };
-        let remedies =
-            digi::failed_reboots(links, &details, serial, self.shell.clock.now(), &self.config.digi);
-        let Some((line, remedies)) = self.shell.ruled(serial, case.facts(), remedies).await else { return };
-        for remedy in remedies {
-            let helped = match remedy {
-                Remedy::Stop(refusal) => {
-                    self.shell.abstain(serial, case.facts(), refusal).await;
-                    true
-                }
-                Remedy::Reboot(link) => self.reboot(job, case, link).await,
-                Remedy::WirelessTeam(_) => {
-                    let queue = WorkQueue::WirelessRepair;
-                    let moved = self.forward_now(job, case, "digi.wireless", line.id.clone(), queue).await;
-                    if moved {
-                        let note = digi::failed_note(self.shell.clock.now(), self.config.common.zone);
-                        self.note(job, case, "digi.wireless", vec![], "DiGi reboot failed".to_owned(), note)
-                            .await;
-                    }
-                    moved
-                }
-            };
-            if helped {
-                return;
-            }
-        }
-    }
-
-    /// Forwards to ASR (spec "Behaviour" 9).
-    async fn forward_to_asr(&self, job: &Job, case: &Case) {
-        let (Some(ticket), serial) = (&case.ticket, case.device.serial()) else { return };
-        let links = asr::links(&case.device, &self.config.asr);
-        let Some(links) = self.shell.ruled(serial, case.facts(), links).await else { return };
-        let Ok(details) = job.reads.details(ticket).await else { return };
-        let line = asr::line(&case.device, &details, &self.config.asr);
-        let Some(line) = self.shell.ruled(serial, case.facts(), line).await else { return };
-        if self.forward_now(job, case, "asr", line.id.clone(), WorkQueue::CarrierIssue).await {
-            let note = asr::note_text(&links, self.shell.clock.now(), self.config.common.zone);
-            self.note(job, case, "asr", vec![serial.clone()], "ASR forward".to_owned(), note).await;
-        }
-    }
-
-    /// Moves the task of the device's line. Whether it was moved.
-    async fn forward_now(
-        &self,
-        job: &Job,
-        case: &Case,
-        rule: &'static str,
-        line: contracts::id::DetailId,
-        queue: WorkQueue,
-    ) -> bool {
-        let serial = case.device.serial();
-        let action =
-            Action::Forward { ticket: case.ticket.clone(), serial: serial.clone(), line: Some(line), queue };
-        let moved =
-            self.shell.hands.forward(&job.reads, because(serial, rule, case.facts()), action).await.is_ok();
-        if let (true, Some(ticket), false) = (moved, &case.ticket, self.shell.is_shadow()) {
-            self.shell.slack.say(text::forwarded(serial, ticket, queue));
-        }
-        moved
-    }
+/// What a re-check sees of a device.
+fn recheck_of(device: &Device, waited: OutageKind) -> Recheck {
+    Recheck { edge: Seen::of(&device.record), waited }
 }

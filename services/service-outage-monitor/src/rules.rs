@@ -5,6 +5,7 @@
 pub mod asr;
 pub mod autoresolve;
 pub mod creation;
+pub mod detection;
 pub mod digi;
 pub mod documentation;
 pub mod hnoc;
@@ -28,6 +29,15 @@ impl Refusal {
 
 /// What a rule says: do this, or why nothing is done.
 pub type Ruling<T> = Result<T, Refusal>;
+
+/// What a rule says of facts which may not be all it can ask for: the shell gathers facts only as far as they are needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next<T> {
+    /// Do this.
+    Act(T),
+    /// So far nothing speaks against it: look up what is not known yet.
+    Ask,
+}
 
 /// `CURRENT_ENVIRONMENT`: the gate of all ticket changes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What a shadow expects its live twin to find.
 //!
 //! In shadow mode no ticket is created, yet the flow goes on: the answer of ticket creation is predicted from the tickets
-//! that are there. A ticket created after the outage was first seen is the fresh creation of the live twin.
+//! that are there. A ticket of our own created after the outage was first seen is the fresh creation of the live twin.
 
 use std::collections::HashMap;
 
@@ -48,7 +48,8 @@ impl Sightings {
         }
     }
 
-    /// Predicts how a ticket covers the device once the live twin has asked for one.
+    /// Predicts how a ticket covers the device once the live twin has asked for one. `system_user` is whose tickets are
+    /// the twin's.
     ///
     /// # Errors
     /// When the tickets cannot be had.
@@ -57,6 +58,7 @@ impl Sightings {
         reads: &Reads,
         device: &Device,
         now: DateTime<Utc>,
+        system_user: &str,
     ) -> Result<Covered, Unanswered> {
         let (client, serial) = (&device.edge.client, device.serial());
         let default = Sighting { since: now, predicted: false };
@@ -70,7 +72,7 @@ impl Sightings {
             Some(ticket) => Some(reads.details(&ticket.id).await?),
             None => None,
         };
-        let covered = expected(sighting, open.zip(details.as_deref()), resolved, serial);
+        let covered = expected(sighting, open.zip(details.as_deref()), resolved, serial, system_user);
         self.0.lock().insert(serial.clone(), Sighting { predicted: true, ..sighting });
         Ok(covered)
     }
@@ -90,6 +92,7 @@ fn expected(
     open: Option<(OpenTicket, &TicketDetails)>,
     resolved: Option<OpenTicket>,
     serial: &Serial,
+    system_user: &str,
 ) -> Covered {
     let Some((ticket, details)) = open else {
         return match resolved {
@@ -100,7 +103,8 @@ fn expected(
     let in_this_outage =
         |at: Option<DateTime<Utc>>| !sighting.predicted && at.is_some_and(|at| at >= sighting.since - GRAIN);
     let line_resolved = details.line(serial).is_some_and(ticketing::Line::is_resolved);
-    let creation = if in_this_outage(ticket.created) {
+    // People may be quicker than the twin, which then finds their ticket in progress.
+    let creation = if in_this_outage(ticket.created) && ticket.is_by(system_user) {
         Creation::New
     } else if line_resolved || in_this_outage(note::last_reopening(details.notes_of(serial))) {
         Creation::Resolved
@@ -115,11 +119,13 @@ mod tests {
     use super::*;
     use crate::sample::{self, SERIAL};
 
+    const USER: &str = "Intelygenz Ai";
+
     fn ticket(created: &str) -> OpenTicket {
         OpenTicket {
             id: 555.into(),
             client: None,
-            created_by: None,
+            created_by: Some(USER.into()),
             created: Some(created.parse().unwrap()),
             severity: None,
         }
@@ -137,17 +143,19 @@ mod tests {
         );
         let old = || ticket("2022-01-30T15:00:00Z");
         let twins = || ticket("2022-01-31T15:00:00Z");
+        let anns = || OpenTicket { created_by: Some("Ann".into()), ..twins() };
         for (sighting, open, resolved, creation) in [
             (first, None, None, Creation::New),
             (first, None, Some(old()), Creation::Resolved),
             (first, Some((twins(), &open)), None, Creation::New),
+            (first, Some((anns(), &open)), None, Creation::InProgress),
             (later, Some((twins(), &open)), None, Creation::InProgress),
             (first, Some((old(), &open)), None, Creation::InProgress),
             (first, Some((old(), &resolved)), None, Creation::Resolved),
             (first, Some((old(), &reopened)), None, Creation::Resolved),
             (later, Some((old(), &reopened)), None, Creation::InProgress),
         ] {
-            let covered = expected(sighting, open, resolved, &Serial::from(SERIAL));
+            let covered = expected(sighting, open, resolved, &Serial::from(SERIAL), USER);
             assert_eq!(covered.creation, creation, "{sighting:?} {covered:?}");
         }
     }

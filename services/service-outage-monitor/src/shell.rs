@@ -1,7 +1,7 @@
 //! What the shells of both modes stand on: connections, clock, Slack, metrics, hands; how a job asks, and how it records
 //! why nothing is done.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bus::Bus;
 use contracts::{
@@ -11,14 +11,15 @@ use contracts::{
 use decisions::{Decision, Executor, Ledger, Mode};
 use futures::FutureExt;
 use runtime::{Clock, Context, DecisionMode, Leadership, Schedule};
-use serde_json::{Value, json};
+use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{
     action::Action,
     config::Common,
-    edges::EdgeRecord,
     hands::{Because, Hands},
     metrics::Metrics,
+    question::Question,
     reads::{Cache, Reads},
     rules::{Refusal, Ruling},
     slack::{Report, Slack},
@@ -38,19 +39,27 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// Wires a shell; `name` stands in the ledger, `shard` is what one replica leads: a host, or all of triage.
+    /// Wires a shell; `settings` and `name` stand in the ledger, `shard` is what one replica leads: a host, or all of triage.
     ///
     /// # Errors
     /// When metrics are registered twice.
-    pub fn new(ctx: Context, bus: Bus, common: Arc<Common>, name: &str, shard: &str) -> anyhow::Result<Self> {
+    pub fn new(
+        ctx: Context,
+        bus: Bus,
+        common: Arc<Common>,
+        settings: BTreeMap<String, String>,
+        name: &str,
+        shard: &str,
+    ) -> anyhow::Result<Self> {
         let mode = match ctx.process.decision_mode {
             DecisionMode::Live => Mode::Live,
             DecisionMode::Shadow => Mode::Shadow,
         };
         let clock = ctx.clock.clone();
         let now = clock.clone();
-        let ledger = Ledger::stream(bus.client());
+        let ledger = bus.client().map_or_else(Ledger::memory, Ledger::stream);
         let executor = Executor::new(name, mode, ledger, move || now.now(), &ctx.metrics)?;
+        let executor = executor.with_settings(settings);
         Ok(Self {
             slack: Slack::new(bus.clone(), ctx.tasks.clone(), mode == Mode::Shadow),
             metrics: Metrics::register(&ctx.metrics)?,
@@ -62,6 +71,16 @@ impl Shell {
             clock,
             ctx,
         })
+    }
+
+    /// Whether this replica is the one that acts.
+    pub(crate) fn leads(&self) -> bool {
+        self.leadership.is_leader()
+    }
+
+    /// Whether this replica, by what it knows now, led at that instant and has led since.
+    pub(crate) fn led_at(&self, at: Instant) -> bool {
+        self.leadership.led_at(at)
     }
 
     /// Whether decisions are only recorded.
@@ -105,8 +124,10 @@ impl Shell {
             return;
         }
         tokio::select! {
-            () = work => {}
+            // Whoever does not lead any more begins nothing.
+            biased;
             () = self.leadership.until_lost() => tracing::warn!(job, "cut off: this replica does not lead any more"),
+            () = work => {}
         }
     }
 
@@ -143,16 +164,16 @@ impl Shell {
     }
 
     /// Records why nothing is done for a device.
-    pub(crate) async fn abstain(&self, serial: &Serial, facts: Value, refusal: Refusal) {
-        self.hands.executor().abstain([refused(serial, facts, refusal)]).await;
+    pub(crate) async fn abstain(&self, serial: &Serial, asked: &Question, refusal: Refusal) {
+        self.hands.executor().abstain([refused(serial, asked, refusal)]).await;
     }
 
     /// The value of a ruling, or `None` after recording why nothing is done.
-    pub(crate) async fn ruled<T>(&self, serial: &Serial, facts: Value, ruling: Ruling<T>) -> Option<T> {
+    pub(crate) async fn ruled<T>(&self, serial: &Serial, asked: &Question, ruling: Ruling<T>) -> Option<T> {
         match ruling {
             Ok(value) => Some(value),
             Err(refusal) => {
-                self.abstain(serial, facts, refusal).await;
+                self.abstain(serial, asked, refusal).await;
                 None
             }
         }
@@ -160,23 +181,11 @@ impl Shell {
 }
 
 /// A decision to do nothing.
-pub(crate) fn refused(serial: &Serial, facts: Value, refusal: Refusal) -> Decision<Action> {
-    Decision::abstain(serial.as_str(), refusal.rule, facts, refusal.reason)
-}
-
-/// What is recorded of a record as the facts of a decision: states, no labels and addresses.
-pub(crate) fn facts_of(record: &EdgeRecord) -> Value {
-    let links = record.links.iter().map(|link| json!({"interface": link.interface, "state": link.state}));
-    json!({
-        "state": record.state,
-        "partner": record.partner,
-        "primary": record.primary,
-        "links": links.collect::<Vec<_>>(),
-        "kind": record.outage(),
-    })
+pub(crate) fn refused(serial: &Serial, asked: &Question, refusal: Refusal) -> Decision<Action> {
+    Decision::abstain(serial.as_str(), refusal.rule, asked.facts(), refusal.reason)
 }
 
 /// Why something is done for a device.
-pub(crate) fn because(serial: &Serial, rule: &'static str, facts: Value) -> Because {
-    Because { serial: serial.clone(), rule, facts }
+pub(crate) fn because(serial: &Serial, rule: &'static str, facts: &Value) -> Because {
+    Because { serial: serial.clone(), rule, facts: facts.clone(), again: false, work: None }
 }

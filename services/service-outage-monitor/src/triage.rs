@@ -35,7 +35,8 @@ impl Triage {
     /// # Errors
     /// When metrics are registered twice.
     pub fn new(ctx: Context, bus: Bus, config: Config) -> anyhow::Result<Self> {
-        let shell = Shell::new(ctx, bus, config.common.clone(), "service-outage-monitor-triage", "triage")?;
+        let shell =
+            Shell::new(ctx, bus, config.common.clone(), config.set.clone(), crate::replay::TRIAGE, "triage")?;
         Ok(Self { shell, config })
     }
 }

@@ -108,6 +108,8 @@ async fn a_ticket_in_progress_gets_severity_and_asr_but_no_note_of_creation() {
             create(),
             on_ticket(DETAILS),
             on_ticket(TICKET),
+            // Whether the task is in the queue already.
+            on_ticket(DETAILS),
             (WORK.into(), work),
             (NOTE.into(), json!({"ticket_id": 555, "note": asr, "service_numbers": [SERIAL]})),
         ]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use ticketing::{GraceWindow, OpenTicket, SiteOffset, TicketDetails, note, note::MARKER, time};
 
 use super::{Environment, Refusal, Ruling};
+use crate::seen::{self, Seen};
 
 /// The settings of this rule.
 #[derive(Debug, Clone)]
@@ -20,6 +21,73 @@ pub struct Settings {
     pub system_user: String,
     /// The gate of ticket changes.
     pub environment: Environment,
+    /// The zone of sites whose offset is unknown.
+    pub zone: Tz,
+}
+
+/// What is known of a healthy edge and its client's open tickets. Nearly all edges are healthy and have none, so what is
+/// usual is not recorded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tickets {
+    /// The edge is not monitored any more.
+    #[serde(default, skip_serializing_if = "seen::no")]
+    pub unmonitored: bool,
+    /// A request for the tickets got no answer.
+    #[serde(default, skip_serializing_if = "seen::no")]
+    pub unanswered: bool,
+    /// How many tickets are open, of the edge or of its whole client.
+    #[serde(default, skip_serializing_if = "seen::zero")]
+    pub open: usize,
+    /// How many of them the system's own user created. Who created the others is not recorded.
+    #[serde(default, skip_serializing_if = "seen::zero")]
+    pub ours: usize,
+    /// How many of these have a line of the edge, where the client's were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_line: Option<usize>,
+}
+
+/// Whether an edge has tickets that may be resolved (steps 1 to 3).
+pub fn tickets(facts: &Tickets) -> Ruling<()> {
+    let refuse = |rule, reason: &str| Err(Refusal::new(rule, reason));
+    let none = || refuse("autoresolve.ticket", "there is no open ticket");
+    match facts {
+        Tickets { unmonitored: true, .. } => {
+            refuse("autoresolve.whitelist", "the edge is not monitored any more")
+        }
+        Tickets { unanswered: true, .. } => Err(unanswered()),
+        Tickets { open: 0, .. } => none(),
+        Tickets { ours: 0, .. } => {
+            refuse("autoresolve.creator", "the open ticket was not created by the system's own user")
+        }
+        Tickets { with_line: Some(0), .. } => none(),
+        Tickets { .. } => Ok(()),
+    }
+}
+
+fn unanswered() -> Refusal {
+    Refusal::new("autoresolve.unanswered", "a request for the tickets or the edge got no answer")
+}
+
+/// What the second look at an edge shows, right before its line is resolved ("Improve" 16).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondLook {
+    /// The request got no answer.
+    #[serde(default, skip_serializing_if = "seen::no")]
+    pub unanswered: bool,
+    /// The edge; `None` when VeloCloud does not list it any more.
+    pub edge: Option<Seen>,
+}
+
+/// Whether the edge is still healthy.
+pub fn look_again(facts: &SecondLook) -> Ruling<()> {
+    match &facts.edge {
+        _ if facts.unanswered => Err(unanswered()),
+        None => Err(Refusal::new("autoresolve.reread", "VeloCloud does not list the edge any more")),
+        Some(edge) if edge.outage().is_some() => {
+            Err(Refusal::new("autoresolve.reread", "the edge is down again"))
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// From which moment the outage counts.
@@ -49,8 +117,8 @@ pub struct Facts {
     pub resolved: bool,
     /// The moment of the decision.
     pub now: DateTime<Utc>,
-    /// The grace period at the site at that moment, in seconds.
-    pub grace_seconds: i64,
+    /// The offset of the edge's site from UTC in hours, when it is known.
+    pub site: Option<i32>,
 }
 
 impl Facts {
@@ -59,7 +127,7 @@ impl Facts {
         ticket: &OpenTicket,
         details: &TicketDetails,
         serial: &Serial,
-        site: SiteOffset,
+        site: Option<i32>,
         now: DateTime<Utc>,
         settings: &Settings,
     ) -> Self {
@@ -75,34 +143,14 @@ impl Facts {
             autoresolves: notes.iter().filter(|note| note.is_autoresolve()).count(),
             resolved: line.is_some_and(ticketing::Line::is_resolved),
             now,
-            grace_seconds: i64::try_from(settings.window.grace(now, site).as_secs()).unwrap_or(i64::MAX),
+            site,
         }
     }
 }
 
-/// Whether a serial is one of the monitored ones (step 1).
-pub fn is_whitelisted(whitelisted: bool) -> Ruling<()> {
-    if whitelisted {
-        Ok(())
-    } else {
-        Err(Refusal::new("autoresolve.whitelist", "the edge is not monitored any more"))
-    }
-}
-
-/// The tickets that may be resolved (steps 2 and 3): those created by the system's own user.
-pub fn own_tickets(tickets: Vec<OpenTicket>, settings: &Settings) -> Ruling<Vec<OpenTicket>> {
-    if tickets.is_empty() {
-        return Err(Refusal::new("autoresolve.ticket", "there is no open ticket"));
-    }
-    let own: Vec<OpenTicket> =
-        tickets.into_iter().filter(|ticket| ticket.is_by(&settings.system_user)).collect();
-    if own.is_empty() {
-        return Err(Refusal::new(
-            "autoresolve.creator",
-            "the open ticket was not created by the system's own user",
-        ));
-    }
-    Ok(own)
+/// Those of open tickets which may be resolved: created by the system's own user.
+pub fn own_tickets(tickets: Vec<OpenTicket>, settings: &Settings) -> Vec<OpenTicket> {
+    tickets.into_iter().filter(|ticket| ticket.is_by(&settings.system_user)).collect()
 }
 
 /// Whether the line is to be resolved (steps 3 to 8).
@@ -117,8 +165,9 @@ pub fn decide(facts: &Facts, settings: &Settings) -> Ruling<()> {
     let Some((_, since)) = facts.last_outage else {
         return refuse("autoresolve.grace", "nothing tells when the outage was documented");
     };
-    if facts.now - since > TimeDelta::seconds(facts.grace_seconds) {
-        let reason = format!("the last documented outage is more than {} s ago", facts.grace_seconds);
+    let grace = settings.window.grace(facts.now, SiteOffset::of_site(facts.site, settings.zone));
+    if facts.now - since > TimeDelta::from_std(grace).unwrap_or(TimeDelta::MAX) {
+        let reason = format!("the last documented outage is more than {} s ago", grace.as_secs());
         return Err(Refusal::new("autoresolve.grace", reason));
     }
     if facts.autoresolves >= settings.limit {

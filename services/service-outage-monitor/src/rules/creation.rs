@@ -1,10 +1,13 @@
 //! What is done after a ticket was asked for, by the answer's status (spec "Behaviour" 5).
 
 use contracts::{bruin::OutageTicket, id::TicketId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::{Refusal, Ruling};
+use crate::seen::Covering;
 
 /// How a ticket came to cover the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Creation {
     /// 2xx: a new ticket.
@@ -17,6 +20,25 @@ pub enum Creation {
     Reopened,
     /// 473: a resolved ticket of the same location was re-opened by Bruin and got a line for it.
     ReopenedForSite,
+}
+
+/// What the re-opening of a line looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reopening {
+    /// The device and its ticket.
+    #[serde(flatten)]
+    pub covering: Covering,
+    /// Whether the ticket has a line of the serial.
+    pub has_line: bool,
+}
+
+/// Whether a line is to be re-opened (spec "Behaviour" 12).
+pub fn reopen(facts: &Reopening) -> Ruling<()> {
+    if facts.has_line {
+        Ok(())
+    } else {
+        Err(Refusal::new("reopen.line", "the ticket has no line of the serial"))
+    }
 }
 
 impl Creation {
@@ -34,7 +56,7 @@ impl Creation {
 }
 
 /// The second line of a documentation note.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Title {
     /// A new outage.

@@ -6,10 +6,14 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use contracts::id::Serial;
-use ticketing::{Line, Note, TicketDetails, WorkQueue, note, note::MARKER, time};
+use serde::{Deserialize, Serialize};
+use ticketing::{Note, TicketDetails, WorkQueue, note, note::MARKER, time};
 
-use super::{Refusal, Ruling};
-use crate::edges::{Device, MonitoredEdge};
+use super::{Next, Refusal, Ruling};
+use crate::{
+    edges::Device,
+    seen::{self, Covering},
+};
 
 /// The settings of this rule.
 #[derive(Debug, Clone)]
@@ -22,8 +26,8 @@ pub struct Settings {
     pub reboots_per_cycle: usize,
 }
 
-/// A link with a DiGi unit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A link with a DiGi unit, or another link with a logical id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigiLink {
     /// The interface, e.g. `GE3`.
     pub interface: String,
@@ -31,34 +35,107 @@ pub struct DigiLink {
     pub mac: String,
 }
 
-/// The DiGi links of an edge, those of the first prefix first.
-fn digi_links<'a>(edge: &'a MonitoredEdge, headers: &'a [String]) -> impl Iterator<Item = DigiLink> + 'a {
-    headers.iter().flat_map(|header| {
-        edge.logical_ids.iter().filter_map(move |entry| {
-            let (interface, mac) = (entry.interface_name.clone()?, entry.logical_id.clone()?);
-            mac.contains(header.as_str()).then_some(DigiLink { interface, mac })
-        })
-    })
+/// What the reboots for a new or re-opened ticket look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reboots {
+    /// The device and its ticket.
+    #[serde(flatten)]
+    pub covering: Covering,
+    /// The logical ids of disconnected links.
+    pub units: Vec<DigiLink>,
 }
 
-/// The DiGi links which are disconnected: all of them are rebooted for a new or re-opened ticket.
-pub fn down_links(device: &Device, settings: &Settings) -> Ruling<Vec<DigiLink>> {
-    let down: Vec<DigiLink> = digi_links(&device.edge, &settings.headers)
-        .filter(|digi| {
-            let link =
-                device.record.links.iter().find(|link| link.interface.as_ref() == Some(&digi.interface));
-            link.is_some_and(crate::edges::Link::is_down)
-        })
-        .collect();
+/// The logical ids of an edge's disconnected links.
+pub fn units(device: &Device) -> Vec<DigiLink> {
+    let ids = device.edge.logical_ids.iter();
+    ids.filter_map(|id| {
+        let (interface, mac) = (id.interface_name.clone()?, id.logical_id.clone()?);
+        let link = device.record.links.iter().find(|link| link.interface.as_ref() == Some(&interface))?;
+        link.is_down().then_some(DigiLink { interface, mac })
+    })
+    .collect()
+}
+
+/// The DiGi links which are disconnected, those of the first prefix first: all of them are rebooted for a new or
+/// re-opened ticket.
+pub fn down_links(units: &[DigiLink], settings: &Settings) -> Ruling<Vec<DigiLink>> {
+    let of_prefix = |header: &String| {
+        let header = header.clone();
+        units.iter().filter(move |unit| unit.mac.contains(&header)).cloned()
+    };
+    let down: Vec<DigiLink> = settings.headers.iter().flat_map(of_prefix).collect();
     if down.is_empty() { Err(Refusal::new("digi.links", "no DiGi link is disconnected")) } else { Ok(down) }
 }
 
-/// The same for a ticket in progress, where only edges that are online are looked at.
-pub fn links_to_check(device: &Device, settings: &Settings) -> Ruling<Vec<DigiLink>> {
-    if device.record.state.is_offline() {
+/// What the check of a ticket in progress looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// The device and its ticket.
+    #[serde(flatten)]
+    pub covering: Covering,
+    /// The logical ids of disconnected links.
+    pub units: Vec<DigiLink>,
+    /// The moment of the decision.
+    pub now: DateTime<Utc>,
+    /// What the ticket tells, when it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
+}
+
+/// What a ticket tells of reboots since its last re-opening.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Whether it has a line of the serial.
+    pub has_line: bool,
+    /// The notes of reboots.
+    pub reboots: Vec<Rebooted>,
+    /// Whether the wireless team has the task.
+    #[serde(default, skip_serializing_if = "seen::no")]
+    pub wireless: bool,
+}
+
+/// A note of a reboot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebooted {
+    /// The interface, when the note names one.
+    pub interface: Option<String>,
+    /// When it was written, when that can be read.
+    pub at: Option<DateTime<Utc>>,
+}
+
+impl History {
+    /// What `details` tell of `serial`.
+    pub fn of(details: &TicketDetails, serial: &Serial) -> Self {
+        let relevant = details.notes_of(serial);
+        let notes = note::since_last_reopening(&relevant);
+        // The note of a failed reboot belongs to the whole ticket, so it names no serial.
+        let start = note::last_reopening(relevant);
+        let wireless = details.notes.iter().any(|note| {
+            note.is_wireless_forward()
+                && (note.serials.is_empty() || note.concerns(serial))
+                && start.is_none_or(|start| note.created.is_some_and(|created| created >= start))
+        });
+        let reboots = notes.into_iter().filter(|note| note.is_about_digi()).map(Rebooted::of).collect();
+        Self { has_line: details.line(serial).is_some(), reboots, wireless }
+    }
+}
+
+impl Rebooted {
+    fn of(note: &Note) -> Self {
+        Self { interface: note.digi_interface().map(str::to_owned), at: note.created }
+    }
+}
+
+/// What to do about disconnected DiGi links of a ticket in progress; only edges that are online are looked at.
+pub fn check(facts: &Check, settings: &Settings) -> Ruling<Next<Vec<Remedy>>> {
+    if facts.covering.edge.state.is_offline() {
         return Err(Refusal::new("digi.edge_offline", "the edge is offline"));
     }
-    down_links(device, settings)
+    let links = down_links(&facts.units, settings)?;
+    match &facts.history {
+        None => Ok(Next::Ask),
+        Some(history) => remedies(links, history, facts.now, settings).map(Next::Act),
+    }
 }
 
 /// What to do about one link whose ticket is in progress. They are tried in order until one is carried out.
@@ -72,60 +149,46 @@ pub enum Remedy {
     Stop(Refusal),
 }
 
-/// What to do about disconnected DiGi links of a ticket in progress, and the ticket's line of the device.
+/// What to do about disconnected DiGi links.
 ///
 /// Only notes since the last re-open count. Without any reboot note nothing is done (the first reboot belongs to the
 /// ticket's creation). An interface is rebooted at most once per grace period and a limited number of times, then the
 /// wireless team gets the task. A list ends with its first `Stop`.
-pub fn failed_reboots<'a>(
+fn remedies(
     links: Vec<DigiLink>,
-    details: &'a TicketDetails,
-    serial: &Serial,
+    history: &History,
     now: DateTime<Utc>,
     settings: &Settings,
-) -> Ruling<(&'a Line, Vec<Remedy>)> {
-    let line = details
-        .line(serial)
-        .ok_or_else(|| Refusal::new("digi.line", "the ticket has no line of the serial"))?;
-    let relevant = details.notes_of(serial);
-    let notes = note::since_last_reopening(&relevant);
-    // The note of a failed reboot belongs to the whole ticket, so it names no serial.
-    let start = note::last_reopening(relevant);
-    let with_wireless = details.notes.iter().any(|note| {
-        note.is_wireless_forward()
-            && (note.serials.is_empty() || note.concerns(serial))
-            && start.is_none_or(|start| note.created.is_some_and(|created| created >= start))
-    });
-    let reboots: Vec<&Note> = notes.into_iter().filter(|note| note.is_about_digi()).collect();
+) -> Ruling<Vec<Remedy>> {
+    if !history.has_line {
+        return Err(Refusal::new("digi.line", "the ticket has no line of the serial"));
+    }
     let mut remedies = Vec::new();
     for link in links {
-        let remedy = remedy(link, &reboots, with_wireless, now, settings);
+        let remedy = remedy(link, history, now, settings);
         let ends = matches!(remedy, Remedy::Stop(_));
         remedies.push(remedy);
         if ends {
             break;
         }
     }
-    Ok((line, remedies))
+    Ok(remedies)
 }
 
-fn remedy(
-    link: DigiLink,
-    reboots: &[&Note],
-    with_wireless: bool,
-    now: DateTime<Utc>,
-    settings: &Settings,
-) -> Remedy {
+fn remedy(link: DigiLink, history: &History, now: DateTime<Utc>, settings: &Settings) -> Remedy {
+    let reboots = &history.reboots;
     if reboots.is_empty() {
         return Remedy::Stop(Refusal::new("digi.first", "no reboot is on record"));
     }
-    let own: Vec<&&Note> =
-        reboots.iter().filter(|note| note.digi_interface() == Some(link.interface.as_str())).collect();
+    let own: Vec<&Rebooted> = reboots
+        .iter()
+        .filter(|reboot| reboot.interface.as_deref() == Some(link.interface.as_str()))
+        .collect();
     // An interface without a reboot of its own waits for the latest of the others.
     let latest = if own.is_empty() {
-        reboots.iter().filter_map(|note| note.created).max()
+        reboots.iter().filter_map(|reboot| reboot.at).max()
     } else {
-        own.iter().filter_map(|note| note.created).max()
+        own.iter().filter_map(|reboot| reboot.at).max()
     };
     let recent = latest.is_some_and(|at| (now - at).to_std().unwrap_or_default() < settings.grace);
     if recent {
@@ -135,7 +198,7 @@ fn remedy(
     if own.len() < settings.reboots_per_cycle {
         return Remedy::Reboot(link);
     }
-    if with_wireless {
+    if history.wireless {
         return Remedy::Stop(Refusal::new("digi.wireless", "the wireless team has the task already"));
     }
     Remedy::WirelessTeam(link)

@@ -27,6 +27,15 @@ fn device(logical_ids: &[(&str, &str)], down: &[&str]) -> Device {
     Device { edge: Arc::new(edge), record: EdgeRecord { links, ..sample::record(sample::SERIAL) } }
 }
 
+fn checked(device: &Device, history: Option<History>) -> Check {
+    let covering = Covering {
+        edge: seen::Seen::of(&device.record),
+        kind: ticketing::OutageKind::LinkDown,
+        ticket: crate::rules::creation::Creation::InProgress,
+    };
+    Check { covering, units: units(device), now: now(), history }
+}
+
 fn now() -> DateTime<Utc> {
     "2022-01-31T15:00:00Z".parse().unwrap()
 }
@@ -45,12 +54,15 @@ fn whole_ticket(body: &str, minutes: i64) -> Note {
     Note { serials: vec![], ..sample::note(body, &minutes_ago(minutes)) }
 }
 
-fn check(links: Vec<DigiLink>, notes: Vec<Note>, settings: &Settings) -> Vec<Result<String, &'static str>> {
+fn remedied(
+    links: Vec<DigiLink>,
+    notes: Vec<Note>,
+    settings: &Settings,
+) -> Vec<Result<String, &'static str>> {
     let details = sample::details(vec![sample::line(77, sample::SERIAL, "I")], notes);
-    let (line, remedies) =
-        failed_reboots(links, &details, &Serial::from(sample::SERIAL), now(), settings).unwrap();
-    assert_eq!(line.id, 77.into());
-    remedies
+    let history = History::of(&details, &Serial::from(sample::SERIAL));
+    remedies(links, &history, now(), settings)
+        .unwrap()
         .into_iter()
         .map(|remedy| match remedy {
             Remedy::Reboot(link) => Ok(format!("reboot {}", link.interface)),
@@ -72,24 +84,27 @@ fn digi_links_are_those_with_a_digi_prefix_in_the_order_of_the_prefixes() {
         ],
         &["GE1", "GE2", "GE3", "GE4", "GE5"],
     );
-    let links = down_links(&device, &settings()).unwrap();
+    let links = down_links(&units(&device), &settings()).unwrap();
     assert_eq!(links, [digi("GE3", "00:04:2d:02"), digi("GE5", "x00:04:2d"), digi("GE2", "00:27:04:01")]);
 }
 
 #[test]
 fn only_disconnected_links_count_by_the_first_link_of_the_interface() {
     let mut device = device(&[("GE3", GE3), ("GE4", GE3)], &["GE3"]);
-    assert_eq!(down_links(&device, &settings()).unwrap(), [digi("GE3", GE3)]);
+    assert_eq!(down_links(&units(&device), &settings()).unwrap(), [digi("GE3", GE3)]);
     device.record.links.insert(0, sample::link("GE3", "STABLE"));
-    assert_eq!(down_links(&device, &settings()).unwrap_err().rule, "digi.links");
+    assert_eq!(down_links(&units(&device), &settings()).unwrap_err().rule, "digi.links");
 }
 
 #[test]
 fn an_offline_edge_is_rebooted_for_a_new_ticket_but_not_checked_later() {
     let mut device = device(&[("GE3", GE3)], &["GE3"]);
     device.record.state = State::offline();
-    assert!(down_links(&device, &settings()).is_ok());
-    assert_eq!(links_to_check(&device, &settings()).unwrap_err().rule, "digi.edge_offline");
+    assert!(down_links(&units(&device), &settings()).is_ok());
+    let facts = checked(&device, None);
+    assert_eq!(check(&facts, &settings()).unwrap_err().rule, "digi.edge_offline");
+    device.record.state = State::connected();
+    assert_eq!(check(&checked(&device, None), &settings()), Ok(Next::Ask));
 }
 
 /// Spec "Examples" 5.
@@ -102,18 +117,18 @@ fn the_examples_of_the_failed_reboot_check() {
         (vec![], Err("digi.first")),
         (vec![sample::note("Triage (VeloCloud)\nInterface: GE3", &minutes_ago(40))], Err("digi.first")),
     ] {
-        assert_eq!(check(vec![digi("GE3", GE3)], notes.clone(), &settings()), [expected], "{notes:?}");
+        assert_eq!(remedied(vec![digi("GE3", GE3)], notes.clone(), &settings()), [expected], "{notes:?}");
     }
 }
 
 #[test]
 fn the_grace_period_ends_after_exactly_1800_seconds() {
     assert_eq!(
-        check(vec![digi("GE3", GE3)], vec![rebooted("GE3", 30)], &settings()),
+        remedied(vec![digi("GE3", GE3)], vec![rebooted("GE3", 30)], &settings()),
         [Ok("wireless GE3".into())]
     );
-    assert_eq!(check(vec![digi("GE3", GE3)], vec![rebooted("GE3", 29)], &settings()), [Err("digi.grace")]);
-    assert_eq!(check(vec![digi("GE3", GE3)], vec![rebooted("GE4", 29)], &settings()), [Err("digi.grace")]);
+    assert_eq!(remedied(vec![digi("GE3", GE3)], vec![rebooted("GE3", 29)], &settings()), [Err("digi.grace")]);
+    assert_eq!(remedied(vec![digi("GE3", GE3)], vec![rebooted("GE4", 29)], &settings()), [Err("digi.grace")]);
 }
 
 #[test]
@@ -121,13 +136,19 @@ fn two_links_are_not_rebooted_again_and_again() {
     let links = || vec![digi("GE3", GE3), digi("GE4", GE3)];
     // Both were rebooted at creation: each goes to the wireless team, none is rebooted again.
     let notes = vec![rebooted("GE3", 40), rebooted("GE4", 40)];
-    assert_eq!(check(links(), notes, &settings()), [Ok("wireless GE3".into()), Ok("wireless GE4".into())]);
+    assert_eq!(remedied(links(), notes, &settings()), [Ok("wireless GE3".into()), Ok("wireless GE4".into())]);
     // The latest note of the interface counts, not the first.
     let twice = Settings { reboots_per_cycle: 2, ..settings() };
-    assert_eq!(check(links(), vec![rebooted("GE3", 90), rebooted("GE3", 10)], &twice), [Err("digi.grace")]);
-    assert_eq!(check(vec![digi("GE3", GE3)], vec![rebooted("GE3", 40)], &twice), [Ok("reboot GE3".into())]);
+    assert_eq!(
+        remedied(links(), vec![rebooted("GE3", 90), rebooted("GE3", 10)], &twice),
+        [Err("digi.grace")]
+    );
+    assert_eq!(
+        remedied(vec![digi("GE3", GE3)], vec![rebooted("GE3", 40)], &twice),
+        [Ok("reboot GE3".into())]
+    );
     let notes = vec![rebooted("GE3", 90), rebooted("GE3", 40)];
-    assert_eq!(check(vec![digi("GE3", GE3)], notes, &twice), [Ok("wireless GE3".into())]);
+    assert_eq!(remedied(vec![digi("GE3", GE3)], notes, &twice), [Ok("wireless GE3".into())]);
 }
 
 #[test]
@@ -135,19 +156,19 @@ fn the_wireless_team_gets_a_task_once_per_documentation_cycle() {
     let link = || vec![digi("GE3", GE3)];
     let failed = "DiGi reboot failed\nMoving task to: Wireless Repair Intervention Needed";
     let notes = vec![rebooted("GE3", 90), whole_ticket(failed, 50)];
-    assert_eq!(check(link(), notes.clone(), &settings()), [Err("digi.wireless")]);
+    assert_eq!(remedied(link(), notes.clone(), &settings()), [Err("digi.wireless")]);
     let mut reopened = notes;
     reopened.push(sample::note("Re-opening ticket.", &minutes_ago(45)));
-    assert_eq!(check(link(), reopened.clone(), &settings()), [Err("digi.first")]);
+    assert_eq!(remedied(link(), reopened.clone(), &settings()), [Err("digi.first")]);
     reopened.push(rebooted("GE3", 44));
-    assert_eq!(check(link(), reopened, &settings()), [Ok("wireless GE3".into())]);
+    assert_eq!(remedied(link(), reopened, &settings()), [Ok("wireless GE3".into())]);
 }
 
 #[test]
 fn a_ticket_without_the_serials_line_is_left_alone() {
-    let empty = TicketDetails::default();
-    let none = failed_reboots(vec![], &empty, &Serial::from("VC1"), now(), &settings());
-    assert_eq!(none.unwrap_err().rule, "digi.line");
+    let empty = History::of(&TicketDetails::default(), &Serial::from("VC1"));
+    let facts = checked(&device(&[("GE3", GE3)], &["GE3"]), Some(empty));
+    assert_eq!(check(&facts, &settings()).unwrap_err().rule, "digi.line");
 }
 
 #[test]

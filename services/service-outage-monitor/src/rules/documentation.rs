@@ -4,6 +4,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use contracts::{customer_cache::LinkConfiguration, id::Serial};
+use serde::{Deserialize, Serialize};
 use ticketing::{
     OutageKind, TicketDetails,
     note::{MARKER, REOPENING, TRIAGE},
@@ -14,24 +15,42 @@ use super::{Refusal, Ruling, creation::Title};
 use crate::{
     edges::{Device, Link, MonitoredEdge, State},
     events::{self, Event, Happened},
+    seen::{self, Covering},
 };
 
-/// The serial whose line gets the note: the device's own, or the first line's when the ticket has none of it
-/// (spec "Improve" 2).
-pub fn target(details: &TicketDetails, serial: &Serial) -> Ruling<Serial> {
-    details
-        .line(serial)
-        .or_else(|| details.lines.first())
-        .and_then(|line| line.serial.clone())
-        .ok_or_else(|| Refusal::new("documentation.line", "the ticket has no line"))
+/// What the rule looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The device and its ticket.
+    #[serde(flatten)]
+    pub covering: Covering,
+    /// What the note is about.
+    pub title: Title,
+    /// Whether triage has documented the new ticket already (spec triage, "Improve" 10).
+    #[serde(default, skip_serializing_if = "seen::no")]
+    pub documented: bool,
+    /// The serial whose line gets the note: the device's own, or the first line's when the ticket has none of it
+    /// (spec "Improve" 2).
+    pub line: Option<Serial>,
 }
 
-/// Whether a new ticket still lacks its note: the triage mode may have been quicker (spec triage, "Improve" 10).
-pub fn is_missing(details: &TicketDetails, serial: &Serial) -> Ruling<()> {
-    if details.notes_of(serial).iter().any(|note| note.is_triage()) {
+/// Whether triage was quicker with the note of a new ticket. `own` are pages of ours, some of which may be there.
+pub fn is_documented(details: &TicketDetails, serial: &Serial, own: &[String]) -> bool {
+    let mut notes = details.notes_of(serial).into_iter();
+    notes.any(|note| note.is_triage() && !own.iter().any(|page| note.says(page)))
+}
+
+/// The serial whose line gets the note, when the ticket has any line.
+pub fn target(details: &TicketDetails, serial: &Serial) -> Option<Serial> {
+    details.line(serial).or_else(|| details.lines.first()).and_then(|line| line.serial.clone())
+}
+
+/// The serial whose line is to get the note.
+pub fn decide(facts: &Facts) -> Ruling<Serial> {
+    if facts.documented {
         return Err(Refusal::new("documentation.once", "triage has documented the new ticket already"));
     }
-    Ok(())
+    facts.line.clone().ok_or_else(|| Refusal::new("documentation.line", "the ticket has no line"))
 }
 
 #[derive(Template)]
@@ -264,20 +283,40 @@ mod tests {
     #[test]
     fn the_note_belongs_to_the_serials_own_line_or_else_to_the_first() {
         let both = sample::details(vec![sample::line(1, "VC2", "I"), sample::line(2, "VC1", "I")], vec![]);
-        assert_eq!(target(&both, &Serial::from("VC1")), Ok(Serial::from("VC1")));
-        assert_eq!(target(&both, &Serial::from("VC3")), Ok(Serial::from("VC2")));
-        let none = target(&TicketDetails::default(), &Serial::from("VC1"));
-        assert_eq!(none.unwrap_err().rule, "documentation.line");
+        assert_eq!(target(&both, &Serial::from("VC1")), Some(Serial::from("VC1")));
+        assert_eq!(target(&both, &Serial::from("VC3")), Some(Serial::from("VC2")));
+        assert_eq!(target(&TicketDetails::default(), &Serial::from("VC1")), None);
     }
 
     #[test]
     fn a_new_ticket_is_documented_once() {
         let serial = Serial::from(sample::SERIAL);
         let with = |body| sample::details(vec![], vec![sample::note(body, "2022-01-31T15:00:00Z")]);
-        assert_eq!(is_missing(&TicketDetails::default(), &serial), Ok(()));
-        assert_eq!(is_missing(&with("Re-opening ticket."), &serial), Ok(()));
-        assert_eq!(is_missing(&with("Triage (VeloCloud)"), &Serial::from("VC0000000")), Ok(()));
-        assert_eq!(is_missing(&with("Triage (VeloCloud)"), &serial).unwrap_err().rule, "documentation.once");
+        assert!(!is_documented(&TicketDetails::default(), &serial, &[]));
+        assert!(!is_documented(&with("Re-opening ticket."), &serial, &[]));
+        assert!(!is_documented(&with("Triage (VeloCloud)"), &Serial::from("VC0000000"), &[]));
+        assert!(is_documented(&with("Triage (VeloCloud)"), &serial, &[]));
+        let own = [format!("{MARKER}\nTriage (VeloCloud)")];
+        assert!(!is_documented(&with("Triage (VeloCloud)"), &serial, &own));
+    }
+
+    #[test]
+    fn a_note_needs_a_line_and_is_written_once() {
+        let covering = Covering {
+            edge: seen::Seen::of(&sample::offline(sample::SERIAL)),
+            kind: OutageKind::HardDown,
+            ticket: crate::rules::creation::Creation::New,
+        };
+        let facts = |documented, line: Option<&str>| Facts {
+            covering: covering.clone(),
+            title: Title::Triage,
+            documented,
+            line: line.map(Serial::from),
+        };
+        let rule = |facts| decide(&facts).map_err(|refusal| refusal.rule);
+        assert_eq!(rule(facts(false, Some("VC1"))), Ok(Serial::from("VC1")));
+        assert_eq!(rule(facts(false, None)), Err("documentation.line"));
+        assert_eq!(rule(facts(true, Some("VC1"))), Err("documentation.once"));
     }
 
     #[test]

@@ -3,24 +3,31 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use contracts::id::Serial;
-use ticketing::{Line, OutageKind, TicketDetails};
+use serde::{Deserialize, Serialize};
+use ticketing::{GraceWindow, OutageKind, SiteOffset, TicketDetails};
 
 use super::{Refusal, Ruling};
+use crate::seen;
 
 /// How long after the ticket an edge-down outage is forwarded.
 const EDGE_DOWN_DELAY: Duration = Duration::from_secs(60);
 /// How late a forward may start.
 pub const LATEST: Duration = Duration::from_secs(9_999);
 
+/// The rule that gives a forward up whose line cannot be looked up.
+pub const LOOKUP: &str = "hnoc.lookup";
+
 /// The time between the ticket and the forward: the grace period of the record's own site for link outages, a minute
 /// for all others.
-pub fn delay(kind: OutageKind, grace: Duration) -> Duration {
+fn delay(kind: OutageKind, grace: Duration) -> Duration {
     if kind.is_link_outage() { grace } else { EDGE_DOWN_DELAY }
 }
 
 /// Why a forward is to be scheduled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// A new or re-opened ticket.
     NewOutage,
@@ -31,17 +38,71 @@ pub enum Trigger {
 }
 
 /// What is known of former forwards of a ticket and serial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct History {
     /// When the pending one is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<DateTime<Utc>>,
     /// Whether one was carried out before.
+    #[serde(default, skip_serializing_if = "seen::no")]
     pub settled: bool,
+}
+
+/// What scheduling looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduling {
+    /// What is down.
+    pub kind: OutageKind,
+    /// Why.
+    pub trigger: Trigger,
+    /// Former forwards.
+    #[serde(flatten)]
+    pub history: History,
+    /// The moment of the decision.
+    pub now: DateTime<Utc>,
+    /// The offset of the device's site from UTC in hours, when it is known.
+    pub site: Option<i32>,
+}
+
+/// When to forward, by the settings: the grace periods, and the zone of sites whose offset is unknown.
+pub fn decide(facts: &Scheduling, window: &GraceWindow, zone: Tz) -> Ruling<DateTime<Utc>> {
+    let grace = window.grace(facts.now, SiteOffset::of_site(facts.site, zone));
+    schedule(facts.trigger, facts.history, facts.now, delay(facts.kind, grace))
+}
+
+/// What a forward that is due looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarding {
+    /// When it is due.
+    pub due: DateTime<Utc>,
+    /// The moment of the decision.
+    pub now: DateTime<Utc>,
+    /// Whether the line is resolved; `None` when the ticket has no line of the serial (yet), or none can be looked up.
+    pub resolved: Option<bool>,
+}
+
+impl Forwarding {
+    /// What a ticket says of the line of `serial`.
+    pub fn of(due: DateTime<Utc>, now: DateTime<Utc>, details: &TicketDetails, serial: &Serial) -> Self {
+        Self { due, now, resolved: details.line(serial).map(ticketing::Line::is_resolved) }
+    }
+}
+
+/// Whether the line is to be forwarded. [`LOOKUP`] is final only when it was looked for long enough.
+pub fn forward(facts: &Forwarding) -> Ruling<()> {
+    if is_too_late(facts.due, facts.now) {
+        return Err(Refusal::new("hnoc.late", format!("the forward was due at {}", facts.due)));
+    }
+    match facts.resolved {
+        None => Err(Refusal::new(LOOKUP, "the line could not be looked up for 300 s")),
+        Some(true) => Err(Refusal::new("hnoc.resolved", "the line is resolved")),
+        Some(false) => Ok(()),
+    }
 }
 
 /// When to forward. A new outage or a changed severity replaces what is pending; a ticket that is simply still open
 /// keeps the earlier due time, and gets a forward only when none is pending and none was ever done (a lost one).
-pub fn schedule(
+fn schedule(
     trigger: Trigger,
     history: History,
     now: DateTime<Utc>,
@@ -61,28 +122,6 @@ pub fn schedule(
     }
 }
 
-/// What a due forward finds.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Due<'a> {
-    /// Forward this line.
-    Forward(&'a Line),
-    /// The ticket has no line of the serial (yet): look again later.
-    NoLine,
-    /// Nothing to do.
-    Nothing(Refusal),
-}
-
-/// What to do when a forward is due.
-pub fn due<'a>(details: &'a TicketDetails, serial: &Serial) -> Due<'a> {
-    match details.line(serial) {
-        None => Due::NoLine,
-        Some(line) if line.is_resolved() => {
-            Due::Nothing(Refusal::new("hnoc.resolved", "the line is resolved"))
-        }
-        Some(line) => Due::Forward(line),
-    }
-}
-
 /// Whether a due time lies so far back that the forward is dropped.
 pub fn is_too_late(due: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     (now - due).to_std().is_ok_and(|late| late > LATEST)
@@ -98,7 +137,6 @@ pub fn wait_after(attempt: u32, since_first: Duration) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::sample;
-    use ticketing::{GraceWindow, SiteOffset};
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -151,11 +189,38 @@ mod tests {
     #[test]
     fn a_due_forward_looks_at_the_line() {
         let serial = Serial::from("VC1");
+        let now = at("2022-01-31T15:00:00Z");
+        let rule = |details: &TicketDetails, due| {
+            forward(&Forwarding::of(due, now, details, &serial)).map_err(|refusal| refusal.rule)
+        };
         let open = sample::details(vec![sample::line(77, "VC1", "I")], vec![]);
-        assert_eq!(due(&open, &serial), Due::Forward(&open.lines[0]));
         let resolved = sample::details(vec![sample::line(77, "VC1", "R")], vec![]);
-        assert!(matches!(due(&resolved, &serial), Due::Nothing(refusal) if refusal.rule == "hnoc.resolved"));
-        assert_eq!(due(&TicketDetails::default(), &serial), Due::NoLine);
+        assert_eq!(rule(&open, now), Ok(()));
+        assert_eq!(rule(&resolved, now), Err("hnoc.resolved"));
+        assert_eq!(rule(&TicketDetails::default(), now), Err(LOOKUP));
+        assert_eq!(rule(&open, at("2022-01-31T12:00:00Z")), Err("hnoc.late"));
+    }
+
+    #[test]
+    fn the_grace_period_is_that_of_the_devices_own_site() {
+        let window = GraceWindow {
+            day_start: 8,
+            day_end: 0,
+            by_day: Duration::from_secs(5_400),
+            by_night: Duration::from_secs(10_800),
+        };
+        let facts = |kind, site| Scheduling {
+            kind,
+            trigger: Trigger::NewOutage,
+            history: History::default(),
+            now: at("2022-01-31T12:00:00Z"),
+            site,
+        };
+        let due = |kind, site| decide(&facts(kind, site), &window, Tz::US__Pacific).unwrap();
+        assert_eq!(due(OutageKind::LinkDown, Some(-4)), at("2022-01-31T13:30:00Z"));
+        assert_eq!(due(OutageKind::LinkDown, Some(-5)), at("2022-01-31T15:00:00Z"));
+        assert_eq!(due(OutageKind::LinkDown, None), at("2022-01-31T15:00:00Z"));
+        assert_eq!(due(OutageKind::HardDown, None), at("2022-01-31T12:01:00Z"));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! How severe a ticket is to be (spec "Behaviour" 7).
 
 use askama::Template;
-use serde::Serialize;
-use ticketing::{Severity, TicketDetails, note::MARKER};
+use serde::{Deserialize, Serialize};
+use ticketing::{Severity, note::MARKER};
 
-use super::{Refusal, Ruling};
-use crate::edges::EdgeRecord;
+use super::{Next, Refusal, Ruling};
+use crate::{edges::EdgeRecord, seen::Seen};
 
 /// The levels, from the settings.
 #[derive(Debug, Clone, Copy)]
@@ -16,15 +16,42 @@ pub struct Levels {
     pub link_down: Severity,
 }
 
-/// What the severity is to be, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Target {
-    /// The level.
-    pub level: Severity,
-    /// The reason as it will stand in the ticket.
-    pub reason: String,
-    /// Whether the edge is offline.
-    pub edge_offline: bool,
+/// What the rule looks at, as far as it is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The edge.
+    pub edge: Seen,
+    /// Whether the ticket's other lines are looked at.
+    pub check_tasks: bool,
+    /// How many lines of the ticket are not resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unresolved_lines: Option<usize>,
+    /// The severity of the ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub present: Option<Present>,
+}
+
+/// The severity of a ticket as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Present {
+    /// This one.
+    Level(Severity),
+    /// Bruin does not tell.
+    Unknown,
+}
+
+impl From<Option<Severity>> for Present {
+    fn from(severity: Option<Severity>) -> Self {
+        severity.map_or(Self::Unknown, Self::Level)
+    }
+}
+
+impl Facts {
+    /// Whether the ticket's other lines have a say: only while the edge is online.
+    pub fn asks_for_lines(&self) -> bool {
+        self.check_tasks && !self.edge.state.is_offline()
+    }
 }
 
 #[derive(Template)]
@@ -43,34 +70,42 @@ struct LinkDown<'a> {
 }
 
 /// The level that the state of the edge asks for.
-pub fn target(record: &EdgeRecord, levels: Levels) -> Target {
-    let edge_offline = record.state.is_offline();
-    let (level, text) = if edge_offline {
-        let level = levels.edge_down;
-        (level, EdgeDown { marker: MARKER, level }.render())
+fn level(edge: &Seen, levels: Levels) -> Severity {
+    if edge.state.is_offline() { levels.edge_down } else { levels.link_down }
+}
+
+/// The level that is to be set, unless the ticket's other lines keep it or it is set already.
+pub fn decide(facts: &Facts, levels: Levels) -> Ruling<Next<Severity>> {
+    if facts.asks_for_lines() {
+        match facts.unresolved_lines {
+            None => return Ok(Next::Ask),
+            Some(0 | 1) => {}
+            Some(more) => {
+                let reason = format!("{more} lines of the ticket are not resolved");
+                return Err(Refusal::new("severity.tasks", reason));
+            }
+        }
+    }
+    let target = level(&facts.edge, levels);
+    match facts.present {
+        None => Ok(Next::Ask),
+        Some(Present::Level(present)) if present == target => {
+            Err(Refusal::new("severity.same", format!("the severity is {target} already")))
+        }
+        Some(_) => Ok(Next::Act(target)),
+    }
+}
+
+/// Why the ticket has this severity, as it will stand in it.
+pub fn reason(record: &EdgeRecord, level: Severity) -> String {
+    let text = if record.state.is_offline() {
+        EdgeDown { marker: MARKER, level }.render()
     } else {
-        let level = levels.link_down;
         let interfaces =
             record.down_links().map(|link| link.interface.as_deref().unwrap_or("None")).collect();
-        (level, LinkDown { marker: MARKER, level, interfaces }.render())
+        LinkDown { marker: MARKER, level, interfaces }.render()
     };
-    Target { level, reason: text.unwrap_or_default().trim().to_owned(), edge_offline }
-}
-
-/// Whether the ticket's other lines leave the severity to this edge: asked only while the edge is online.
-pub fn other_lines_allow(details: &TicketDetails) -> Ruling<()> {
-    match details.unresolved_lines() {
-        0 | 1 => Ok(()),
-        more => Err(Refusal::new("severity.tasks", format!("{more} lines of the ticket are not resolved"))),
-    }
-}
-
-/// Whether the severity has to be changed.
-pub fn change(target: Target, present: Option<Severity>) -> Ruling<Target> {
-    if present == Some(target.level) {
-        return Err(Refusal::new("severity.same", format!("the severity is {} already", target.level)));
-    }
-    Ok(target)
+    text.unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -80,49 +115,52 @@ mod tests {
 
     const LEVELS: Levels = Levels { edge_down: Severity(2), link_down: Severity(3) };
 
-    fn lines(statuses: &[&str]) -> TicketDetails {
-        sample::details(
-            (1..).zip(statuses).map(|(id, status)| sample::line(id, "VC1", status)).collect(),
-            vec![],
-        )
-    }
-
     /// Spec "Examples" 11.
     #[test]
     fn the_severity_table() {
         let offline = sample::offline("VC1");
         let link_down = sample::link_down("VC1");
-        let changed = |level| Ok(Severity(level));
+        let changed = |level| Ok(Next::Act(Severity(level)));
         let refused = Err;
-        for (record, check_tasks, statuses, present, expected) in [
-            (&offline, true, &["I", "I"][..], 3, changed(2)),
-            (&link_down, true, &["I", "I"], 2, refused("severity.tasks")),
-            (&link_down, true, &["I", "R"], 2, changed(3)),
-            (&link_down, false, &["I", "I"], 2, changed(3)),
-            (&link_down, true, &["I"], 3, refused("severity.same")),
+        for (record, check_tasks, lines, present, expected) in [
+            (&offline, true, Some(2), 3, changed(2)),
+            (&offline, true, None, 3, changed(2)),
+            (&link_down, true, Some(2), 2, refused("severity.tasks")),
+            (&link_down, true, Some(1), 2, changed(3)),
+            (&link_down, true, Some(0), 2, changed(3)),
+            (&link_down, true, None, 2, Ok(Next::Ask)),
+            (&link_down, false, Some(2), 2, changed(3)),
+            (&link_down, true, Some(1), 3, refused("severity.same")),
         ] {
-            let target = target(record, LEVELS);
-            let tasks = if check_tasks && !target.edge_offline {
-                other_lines_allow(&lines(statuses))
-            } else {
-                Ok(())
+            let facts = Facts {
+                edge: Seen::of(record),
+                check_tasks,
+                unresolved_lines: lines,
+                present: Some(Present::Level(Severity(present))),
             };
-            let result = tasks.and_then(|()| change(target, Some(Severity(present))));
-            assert_eq!(result.map(|t| t.level).map_err(|r| r.rule), expected, "{statuses:?} {present}");
+            let result = decide(&facts, LEVELS).map_err(|refusal| refusal.rule);
+            assert_eq!(result, expected, "{lines:?} {present}");
         }
     }
 
     #[test]
-    fn an_unknown_present_severity_is_changed() {
-        assert!(change(target(&sample::offline("VC1"), LEVELS), None).is_ok());
+    fn an_unknown_present_severity_is_changed_and_one_not_asked_for_yet_is_asked_for() {
+        let facts = |present| Facts {
+            edge: Seen::of(&sample::offline("VC1")),
+            check_tasks: false,
+            unresolved_lines: None,
+            present,
+        };
+        assert_eq!(decide(&facts(Some(None.into())), LEVELS), Ok(Next::Act(Severity(2))));
+        assert_eq!(decide(&facts(None), LEVELS), Ok(Next::Ask));
     }
 
     #[test]
     fn reasons() {
-        insta::assert_snapshot!("edge_down", target(&sample::offline("VC1"), LEVELS).reason);
+        insta::assert_snapshot!("edge_down", reason(&sample::offline("VC1"), Severity(2)));
         let mut record = sample::link_down("VC1");
         record.links.push(sample::link("GE2", "STABLE"));
         record.links.push(sample::link("SFP1", "DISCONNECTED"));
-        insta::assert_snapshot!("link_down", target(&record, LEVELS).reason);
+        insta::assert_snapshot!("link_down", reason(&record, Severity(3)));
     }
 }

@@ -1,10 +1,10 @@
 //! The settings of the triage mode (spec "Configuration"). The `MONITORING__` variables are not read in this mode.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use runtime::{FromEnvironment, Invalid, Reader};
 
-use crate::config::{Common, positive};
+use crate::config::{Common, positive, set};
 
 /// The settings of the triage mode.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct Config {
     pub last_note_interval: Duration,
     /// `TRIAGE__MAX_CONCURRENT_TICKETS` (5): tickets that are asked for, and handled, at the same time.
     pub concurrency: usize,
+    /// What is set of the settings that decisions depend on, as it stands in the ledger.
+    pub set: BTreeMap<String, String>,
 }
 
 impl FromEnvironment for Config {
@@ -43,6 +45,7 @@ impl FromEnvironment for Config {
             hosts: hosts?,
             last_note_interval: last_note_interval?,
             concurrency: concurrency?,
+            set: set(env),
         })
     }
 }

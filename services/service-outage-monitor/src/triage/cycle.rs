@@ -44,6 +44,7 @@ impl Triage {
         if !self.shell.connected().await {
             return;
         }
+        self.shell.hands.executor().tell_settings().await;
         let reads = self.shell.reads("triage cycle");
         // All hosts, however long ago VeloCloud heard of an edge.
         let Some(cached) = self.shell.cached_edges(&reads, &CacheFilter::default()).await else { return };
@@ -101,7 +102,7 @@ impl Triage {
         let mut abstained = Vec::new();
         for line in lines {
             let what = format!("line {} of ticket {}", line.id, line.ticket);
-            let handled = self.handle(reads, &line, records.get(line.serial()));
+            let handled = Box::pin(self.handle(reads, &line, records.get(line.serial())));
             abstained.extend(self.shell.isolated(&what, handled).await.flatten());
         }
         abstained

@@ -1,8 +1,8 @@
 //! Acting on one line: what the rules ask for, looked at once more right before it is written (spec "Behaviour" 7 to 10).
 
+use chrono::{DateTime, Utc};
 use contracts::id::Serial;
 use decisions::{Decision, Failure};
-use serde_json::{Value, json};
 use ticketing::{OutageKind, paging};
 
 use super::{
@@ -10,15 +10,17 @@ use super::{
     documented::Documented,
     events_note,
     lines::{self, Line},
-    rules::{self, Task},
+    rules::{self, Facts, Known, SecondLook, Task},
 };
 use crate::{
     action::Action,
     edges::{Device, EdgeRecord},
     hands,
+    question::Question,
     reads::{Reads, Unanswered},
-    rules::{Refusal, Ruling, creation::Title, documentation},
-    shell::{because, facts_of, refused},
+    rules::{Next, Refusal, Ruling, creation::Title, documentation},
+    seen::Seen,
+    shell::{because, refused},
     slack::text,
 };
 
@@ -54,15 +56,17 @@ impl Case<'_> {
         self.line.serial()
     }
 
-    fn facts(&self) -> Value {
-        let newest = self.line.notes.iter().filter_map(|note| note.created).max();
-        json!({
-            "ticket": self.line.ticket,
-            "line": self.line.id,
-            "triage_notes": self.line.notes.len(),
-            "newest_triage_note": newest,
-            "edge": self.record.map(facts_of),
-        })
+    fn facts(&self, now: DateTime<Utc>) -> Facts {
+        let notes = Known::of(&self.line.notes);
+        Facts {
+            ticket: self.line.ticket.clone(),
+            line: self.line.id.clone(),
+            notes,
+            edge: self.record.filter(|_| notes.triage_notes == 0).map(Seen::of),
+            now,
+            news: None,
+            again: None,
+        }
     }
 }
 
@@ -76,15 +80,16 @@ impl Triage {
     ) -> Option<Decision<Action>> {
         let case = Case { reads, line, record };
         let had_note = !line.notes.is_empty();
-        let done = match self.task(line, record) {
+        let mut facts = case.facts(self.shell.clock.now());
+        let done = match rules::task(&facts, self.config.last_note_interval) {
             Err(refusal) => Err(refusal.into()),
             Ok(task) => {
                 if had_note && !self.shell.is_shadow() {
                     self.shell.metrics.with_triage.inc();
                 }
                 match task {
-                    Task::Document(kind) => self.document(&case, kind).await,
-                    Task::TellEvents { .. } => self.tell_events(&case, task).await,
+                    Task::Document(kind) => self.document(&case, kind, &mut facts).await,
+                    Task::TellEvents { since } => self.tell_events(&case, since, &mut facts).await,
                 }
             }
         };
@@ -93,7 +98,7 @@ impl Triage {
             Ok(()) => ("written", None),
             Err(Stop::Failed) => ("failed", None),
             Err(Stop::Refused(refusal)) => {
-                (refusal.rule, Some(refused(case.serial(), case.facts(), refusal)))
+                (refusal.rule, Some(refused(case.serial(), &Question::Triage(facts), refusal)))
             }
         };
         let had_note = if had_note { "yes" } else { "no" };
@@ -101,12 +106,12 @@ impl Triage {
         decision
     }
 
-    fn task(&self, line: &Line, record: Option<&EdgeRecord>) -> Ruling<Task> {
-        rules::task(&line.notes, record, self.shell.clock.now(), self.config.last_note_interval)
+    fn decide(&self, facts: &Facts) -> Ruling<Next<Task>> {
+        rules::decide(facts, self.config.last_note_interval, &self.config.common.environment)
     }
 
     /// Writes the initial triage note ("Behaviour" 8).
-    async fn document(&self, case: &Case<'_>, kind: OutageKind) -> Result<(), Stop> {
+    async fn document(&self, case: &Case<'_>, kind: OutageKind, facts: &mut Facts) -> Result<(), Stop> {
         let Some(record) = case.record else { return Ok(()) };
         let (environment, line) = (&self.config.common.environment, case.line);
         let now = self.shell.clock.now();
@@ -114,18 +119,18 @@ impl Triage {
         let device = Device { edge: line.edge.clone(), record: record.clone() };
         let zone = self.config.common.zone;
         let note = documentation::text(Title::Triage, Some(kind), &device, &events, now, zone);
-        if !environment.is_production() {
-            if environment.0 == "dev" {
+        if let Err(refusal) = self.decide(facts) {
+            if refusal.rule == rules::ENVIRONMENT && environment.0 == "dev" {
                 let told = text::note_unwritten(&line.id, line.serial(), &line.ticket, &environment.0, &note);
                 self.shell.slack.say(told);
             }
-            return Err(not_in_production().into());
+            return Err(refusal.into());
         }
-        self.look_again(case, Task::Document(kind)).await?;
+        self.look_again(case, facts, |_| None).await?;
         let pages = paging::pages(&note);
         for (page, text) in (1..).zip(&pages) {
             let about = format!("triage {page}/{}", pages.len());
-            self.append(case, "triage.document", about, text).await?;
+            self.append(case, ("triage.document", facts), about, text).await?;
         }
         if !self.shell.is_shadow() {
             self.shell.metrics.without_triage.inc();
@@ -134,32 +139,33 @@ impl Triage {
     }
 
     /// Writes down the events of which no note tells yet ("Behaviour" 9), oldest first up to the first failure.
-    async fn tell_events(&self, case: &Case<'_>, task: Task) -> Result<(), Stop> {
-        let Task::TellEvents { since } = task else { return Ok(()) };
+    async fn tell_events(
+        &self,
+        case: &Case<'_>,
+        since: DateTime<Utc>,
+        facts: &mut Facts,
+    ) -> Result<(), Stop> {
         let (environment, line) = (&self.config.common.environment, case.line);
         let now = self.shell.clock.now();
         let events = case.reads.events_since(&line.edge.identity, since, now).await?;
-        let news = |line: &Line| {
-            let news = events_note::news(&events, since, &Documented::by(&line.notes));
-            if news.is_empty() {
-                return Err(Refusal::new("triage.events", format!("no note lacks an event since {since}")));
+        let news = |line: &Line| events_note::news(&events, since, &Documented::by(&line.notes));
+        let found = news(line).len();
+        facts.news = Some(found);
+        if let Err(refusal) = self.decide(facts) {
+            if refusal.rule == rules::ENVIRONMENT {
+                tracing::info!(ticket = %line.ticket, serial = %line.serial(), events = found, "events would be written down");
+                let told = text::events_untold(&line.id, line.serial(), &line.ticket, &environment.0);
+                self.shell.slack.say(told);
             }
-            Ok(news)
-        };
-        let found = news(line)?;
-        if !environment.is_production() {
-            tracing::info!(ticket = %line.ticket, serial = %line.serial(), events = found.len(), "events would be written down");
-            let told = text::events_untold(&line.id, line.serial(), &line.ticket, &environment.0);
-            self.shell.slack.say(told);
-            return Err(not_in_production().into());
+            return Err(refusal.into());
         }
-        let fresh = self.look_again(case, task).await?;
-        let notes = events_note::notes(&news(&fresh)?, self.config.max_events, self.config.common.zone);
+        let fresh = self.look_again(case, facts, |line| Some(news(line).len())).await?;
+        let notes = events_note::notes(&news(&fresh), self.config.max_events, self.config.common.zone);
         let mut written = 0;
         let mut done = Ok(());
         for (number, text) in (1..).zip(&notes) {
             let about = format!("events {number}/{}", notes.len());
-            done = self.append(case, "triage.events", about, text).await;
+            done = self.append(case, ("triage.events", facts), about, text).await;
             if done.is_err() {
                 break;
             }
@@ -172,20 +178,30 @@ impl Triage {
         done
     }
 
-    /// Looks at the notes again right before writing ("Improve" 10). The line as it is now, if the task still stands.
-    async fn look_again(&self, case: &Case<'_>, task: Task) -> Result<Line, Stop> {
+    /// Looks at the notes again right before writing ("Improve" 10). The line as it is now, if the task still stands; `news`
+    /// counts the events which its notes lack.
+    async fn look_again(
+        &self,
+        case: &Case<'_>,
+        facts: &mut Facts,
+        news: impl Fn(&Line) -> Option<usize>,
+    ) -> Result<Line, Stop> {
         let details = case.reads.fresh_details(&case.line.ticket).await?;
-        let line = lines::again(case.line, &details)
-            .ok_or_else(|| Refusal::new("triage.line", "the ticket has no line of the serial any more"))?;
-        rules::still(task, self.task(&line, case.record))?;
-        Ok(line)
+        let line = lines::again(case.line, &details);
+        facts.again = Some(SecondLook {
+            now: self.shell.clock.now(),
+            notes: line.as_ref().map(|line| Known::of(&line.notes)),
+            news: line.as_ref().and_then(news),
+        });
+        self.decide(facts)?;
+        line.ok_or(Stop::Failed)
     }
 
     /// Appends a note to the line.
     async fn append(
         &self,
         case: &Case<'_>,
-        rule: &'static str,
+        (rule, facts): (&'static str, &Facts),
         about: String,
         text: &str,
     ) -> Result<(), Stop> {
@@ -196,7 +212,7 @@ impl Triage {
             about,
             text: text.to_owned(),
         };
-        let because = because(case.serial(), rule, case.facts());
+        let because = because(case.serial(), rule, &Question::Triage(facts.clone()).facts());
         let appended = self.shell.hands.append_note(case.reads, because, action).await;
         appended.map(drop).map_err(|failure: Failure| {
             if hands::is_503(&failure) {
@@ -205,8 +221,4 @@ impl Triage {
             Stop::Failed
         })
     }
-}
-
-fn not_in_production() -> Refusal {
-    Refusal::new("triage.environment", "notes are appended in production only")
 }

@@ -1,0 +1,263 @@
+//! Where what is pending survives a restart: a JetStream key-value bucket when the server has JetStream, else a hash in the
+//! main Redis, else (shadow mode) nowhere.
+//!
+//! What only the acting replica may write is written under a *term*: taking over ([`Store::take_over`]) begins a new one,
+//! and whoever comes with an older one is refused. A replica that was frozen while another took over can so change nothing,
+//! whatever its clock says.
+
+use std::{collections::HashMap, time::Duration};
+
+use bus::{Bus, RedisLink};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use runtime::{Bucket, Value, Values};
+use tokio::time::{Instant, timeout};
+
+/// Entries that are accessed at the same time.
+pub(crate) const AT_ONCE: usize = 16;
+/// How long one access may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The name under which the present term stands. No entry has it: theirs have two parts.
+const TERM: &str = "term";
+/// How often a write is tried whose entry changes between the look and the write.
+const ATTEMPTS: usize = 3;
+
+/// The store could not be reached or refused.
+#[derive(Debug, thiserror::Error)]
+#[error("the store of what is pending: {0}")]
+pub struct StoreError(String);
+
+fn failed(error: impl std::fmt::Display) -> StoreError {
+    StoreError(error.to_string())
+}
+
+/// A store of the entries of one monitor (environment and host).
+pub struct Store {
+    bucket: &'static str,
+    scope: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Bucket(Box<Values>),
+    Redis(Box<RedisLink>),
+    Nowhere,
+}
+
+impl Store {
+    /// For shadow mode.
+    pub fn nowhere() -> Self {
+        Self { bucket: "", scope: String::new(), kind: Kind::Nowhere }
+    }
+
+    /// The bucket, when the server has JetStream; else Redis. `scope` keeps processes apart. What a run without
+    /// JetStream left in Redis moves into the bucket.
+    pub async fn open(bucket: Bucket, bus: &Bus, redis: Option<RedisLink>, scope: &str) -> Self {
+        let of = |kind| Self { bucket: bucket.name, scope: token(scope), kind };
+        let in_redis = redis.map(|redis| of(Kind::Redis(Box::new(redis))));
+        let values = match bucket.open(&bus.into(), PATIENCE).await {
+            Ok(values) => values,
+            Err(error) => {
+                tracing::info!(%error, bucket = bucket.name, "what is pending is kept in Redis");
+                return in_redis.unwrap_or_else(Self::nowhere);
+            }
+        };
+        let store = of(Kind::Bucket(Box::new(values)));
+        let Some(in_redis) = in_redis else { return store };
+        for (name, value) in in_redis.all().await.unwrap_or_default() {
+            if store.put(&name, value).await.is_ok() {
+                let _ = in_redis.delete(&name).await;
+            }
+        }
+        store
+    }
+
+    /// Stores an entry, replacing what was there.
+    pub async fn put(&self, name: &str, value: Bytes) -> Result<(), StoreError> {
+        match &self.kind {
+            Kind::Bucket(bucket) => {
+                within(bucket.put(&self.key(name), value)).await?;
+            }
+            Kind::Redis(redis) => {
+                let mut command = redis::cmd("HSET");
+                command.arg(self.hash()).arg(self.key(name)).arg(value.as_ref());
+                redis.run::<()>(&command, Instant::now() + PATIENCE).await.map_err(failed)?;
+            }
+            Kind::Nowhere => {}
+        }
+        Ok(())
+    }
+
+    /// Replaces `old` by `new`, unless somebody else was quicker: `false`.
+    pub async fn swap(&self, name: &str, old: Bytes, new: Bytes) -> Result<bool, StoreError> {
+        match &self.kind {
+            Kind::Bucket(bucket) => {
+                let Some(found) = within(bucket.look(&self.key(name))).await? else { return Ok(false) };
+                if found.bytes.is_none_or(|bytes| bytes != old) {
+                    return Ok(false);
+                }
+                // A wrong revision is somebody else's write; anything else shows at the next access.
+                Ok(within(bucket.update(&self.key(name), new, found.revision)).await.is_ok())
+            }
+            Kind::Redis(redis) => {
+                const SWAP: &str = "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then \
+                    redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) return 1 else return 0 end";
+                let mut command = redis::cmd("EVAL");
+                command.arg(SWAP).arg(1).arg(self.hash()).arg(self.key(name));
+                command.arg(old.as_ref()).arg(new.as_ref());
+                let swapped: i64 = redis.run(&command, Instant::now() + PATIENCE).await.map_err(failed)?;
+                Ok(swapped == 1)
+            }
+            Kind::Nowhere => Ok(true),
+        }
+    }
+
+    /// Removes an entry.
+    pub async fn delete(&self, name: &str) -> Result<(), StoreError> {
+        match &self.kind {
+            Kind::Bucket(bucket) => within(bucket.delete(&self.key(name), None)).await,
+            Kind::Redis(redis) => {
+                let mut command = redis::cmd("HDEL");
+                command.arg(self.hash()).arg(self.key(name));
+                redis.run::<()>(&command, Instant::now() + PATIENCE).await.map_err(failed)
+            }
+            Kind::Nowhere => Ok(()),
+        }
+    }
+
+    /// All entries of this monitor: names and values.
+    pub async fn all(&self) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let own = format!("{}.", self.scope);
+        let name = |key: &str| key.strip_prefix(&own).filter(|name| *name != TERM).map(str::to_owned);
+        match &self.kind {
+            Kind::Bucket(bucket) => {
+                let keys = within(bucket.keys()).await?;
+                let values = stream::iter(keys.into_iter().filter_map(|key| Some((name(&key)?, key))))
+                    .map(|(name, key)| async move { Ok((name, within(bucket.look(&key)).await?)) })
+                    .buffer_unordered(AT_ONCE)
+                    .try_collect::<Vec<(String, Option<Value>)>>()
+                    .await?;
+                Ok(values.into_iter().filter_map(|(name, value)| Some((name, value?.bytes?))).collect())
+            }
+            Kind::Redis(redis) => {
+                let mut command = redis::cmd("HGETALL");
+                command.arg(self.hash());
+                let all: HashMap<String, Vec<u8>> =
+                    redis.run(&command, Instant::now() + PATIENCE).await.map_err(failed)?;
+                Ok(all.into_iter().filter_map(|(key, value)| Some((name(&key)?, value.into()))).collect())
+            }
+            Kind::Nowhere => Ok(Vec::new()),
+        }
+    }
+
+    /// Begins a new term, from which on writes under former ones are refused, and reads all entries.
+    pub async fn take_over(&self) -> Result<(u64, Vec<(String, Bytes)>), StoreError> {
+        let term = match &self.kind {
+            Kind::Bucket(bucket) => {
+                let present = within(bucket.look(&self.key(TERM))).await?;
+                let term = present.as_ref().map_or(0, number) + 1;
+                let text = Bytes::from(term.to_string());
+                let revision = present.map_or(0, |present| present.revision);
+                within(bucket.update(&self.key(TERM), text, revision)).await?;
+                term
+            }
+            Kind::Redis(redis) => {
+                let mut command = redis::cmd("HINCRBY");
+                command.arg(self.hash()).arg(self.key(TERM)).arg(1);
+                redis.run(&command, Instant::now() + PATIENCE).await.map_err(failed)?
+            }
+            Kind::Nowhere => 0,
+        };
+        let all = self.all().await?;
+        if let Kind::Bucket(_) = self.kind {
+            // Each gets a new revision, over which a write that was on its way can not go.
+            stream::iter(all.clone())
+                .map(|(name, value)| async move { self.write(term, &name, Some(value)).await })
+                .buffer_unordered(AT_ONCE)
+                .try_collect::<Vec<bool>>()
+                .await?;
+        }
+        Ok((term, all))
+    }
+
+    /// Stores an entry, or removes it (`None`), under a term; `false` when another one has begun: nothing was changed.
+    pub async fn write(&self, term: u64, name: &str, value: Option<Bytes>) -> Result<bool, StoreError> {
+        match &self.kind {
+            Kind::Bucket(bucket) => self.write_to_bucket(bucket, term, name, value).await,
+            Kind::Redis(redis) => {
+                const WRITE: &str = "if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end \
+                    if ARGV[4] then redis.call('HSET', KEYS[1], ARGV[3], ARGV[4]) \
+                    else redis.call('HDEL', KEYS[1], ARGV[3]) end return 1";
+                let mut command = redis::cmd("EVAL");
+                command.arg(WRITE).arg(1).arg(self.hash()).arg(self.key(TERM)).arg(term).arg(self.key(name));
+                if let Some(value) = &value {
+                    command.arg(value.as_ref());
+                }
+                let written: i64 = redis.run(&command, Instant::now() + PATIENCE).await.map_err(failed)?;
+                Ok(written == 1)
+            }
+            Kind::Nowhere => Ok(true),
+        }
+    }
+
+    async fn write_to_bucket(
+        &self,
+        bucket: &Values,
+        term: u64,
+        name: &str,
+        value: Option<Bytes>,
+    ) -> Result<bool, StoreError> {
+        let key = self.key(name);
+        let mut trouble = failed("it changes all the time");
+        for _ in 0..ATTEMPTS {
+            // The entry first: its revision is then older than the term that is looked at.
+            let found = within(bucket.look(&key)).await?;
+            let present = within(bucket.look(&self.key(TERM))).await?;
+            if present.as_ref().map_or(0, number) != term {
+                return Ok(false);
+            }
+            let written = match (&found, value.clone()) {
+                (_, Some(value)) => {
+                    let revision = found.map_or(0, |found| found.revision);
+                    within(bucket.update(&key, value, revision)).await.map(drop)
+                }
+                (Some(found), None) if found.bytes.is_some() => {
+                    within(bucket.delete(&key, Some(found.revision))).await
+                }
+                (_, None) => Ok(()),
+            };
+            match written {
+                Ok(()) => return Ok(true),
+                Err(error) => trouble = error,
+            }
+        }
+        Err(trouble)
+    }
+
+    fn hash(&self) -> String {
+        format!("{}:{}", self.bucket, self.scope)
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.scope)
+    }
+}
+
+fn number(value: &Value) -> u64 {
+    let text = value.bytes.as_ref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+async fn within<T, E: std::fmt::Display>(call: impl Future<Output = Result<T, E>>) -> Result<T, StoreError> {
+    match timeout(PATIENCE, call).await {
+        Ok(result) => result.map_err(failed),
+        Err(_) => Err(failed("no answer")),
+    }
+}
+
+/// A text as a part of a name.
+pub(crate) fn token(text: &str) -> String {
+    let clean: String =
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' }).collect();
+    if clean.is_empty() { "-".to_owned() } else { clean }
+}
