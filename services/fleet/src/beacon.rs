@@ -1,4 +1,4 @@
-//! Where `fleet up` leaves the address of the NATS server that it started, for other commands on this machine.
+//! Where `fleet up` leaves the addresses of the servers that it started, for other commands on this machine.
 
 use std::{
     fs,
@@ -16,37 +16,54 @@ pub fn folder() -> PathBuf {
         .unwrap_or_else(std::env::temp_dir)
 }
 
-/// A file with an address, removed when this is dropped.
+/// A file with addresses, removed when this is dropped.
 #[derive(Debug)]
 pub struct Beacon {
     file: PathBuf,
-    url: String,
+    text: String,
+}
+
+/// What a running fleet left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// URL of its NATS server.
+    pub nats: String,
+    /// Host and port of its Redis, when it started one.
+    pub redis: Option<(String, u16)>,
 }
 
 impl Beacon {
-    /// Leaves the address; `None` when the folder cannot be written: others must then be told it.
-    pub fn light(folder: &Path, url: &str) -> Option<Self> {
+    /// Leaves the addresses; `None` when the folder cannot be written: others must then be told them.
+    pub fn light(folder: &Path, nats: &str, redis: Option<(&str, u16)>) -> Option<Self> {
+        let redis = redis.map(|(host, port)| format!("{host} {port}\n")).unwrap_or_default();
+        let text = format!("{nats}\n{redis}");
         let file = folder.join(NAME);
         // Never through a link that somebody else has put there.
         let _ = fs::remove_file(&file);
-        fs::write(&file, url).ok()?;
-        Some(Self { file, url: url.to_owned() })
+        fs::write(&file, &text).ok()?;
+        Some(Self { file, text })
     }
 }
 
 impl Drop for Beacon {
     fn drop(&mut self) {
         // A fleet that was started later has left its own.
-        if fs::read_to_string(&self.file).is_ok_and(|url| url == self.url) {
+        if fs::read_to_string(&self.file).is_ok_and(|text| text == self.text) {
             let _ = fs::remove_file(&self.file);
         }
     }
 }
 
-/// The address that the running fleet left; one that was killed leaves it, too.
-pub fn seen(folder: &Path) -> Option<String> {
-    let url = fs::read_to_string(folder.join(NAME)).ok()?;
-    (!url.trim().is_empty()).then(|| url.trim().to_owned())
+/// The addresses that the running fleet left; one that was killed leaves them, too.
+pub fn seen(folder: &Path) -> Option<Addresses> {
+    let text = fs::read_to_string(folder.join(NAME)).ok()?;
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let nats = lines.next()?.to_owned();
+    let redis = lines.next().and_then(|line| {
+        let (host, port) = line.split_once(' ')?;
+        Some((host.to_owned(), port.parse().ok()?))
+    });
+    Some(Addresses { nats, redis })
 }
 
 #[cfg(test)]
@@ -57,11 +74,16 @@ mod tests {
     fn the_address_stands_there_while_the_fleet_runs() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(seen(folder.path()), None);
-        let first = Beacon::light(folder.path(), "nats://127.0.0.1:1");
-        assert_eq!(seen(folder.path()).as_deref(), Some("nats://127.0.0.1:1"));
-        let second = Beacon::light(folder.path(), "nats://127.0.0.1:2");
+        let addresses = |port: u16, redis: Option<(&str, u16)>| {
+            let redis = redis.map(|(host, port)| (host.to_owned(), port));
+            Some(Addresses { nats: format!("nats://127.0.0.1:{port}"), redis })
+        };
+        let first = Beacon::light(folder.path(), "nats://127.0.0.1:1", None);
+        assert_eq!(seen(folder.path()), addresses(1, None));
+        let redis = Some(("127.0.0.1", 7));
+        let second = Beacon::light(folder.path(), "nats://127.0.0.1:2", redis);
         drop(first);
-        assert_eq!(seen(folder.path()).as_deref(), Some("nats://127.0.0.1:2"));
+        assert_eq!(seen(folder.path()), addresses(2, redis));
         drop(second);
         assert_eq!(seen(folder.path()), None);
     }

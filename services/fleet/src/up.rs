@@ -75,7 +75,10 @@ pub async fn run(options: Up, live: bool, spans: SpanLog, stop: CancellationToke
     }
     let servers_environment = servers.environment();
     let nats = servers_environment.get("NATS_SERVER1");
-    let _beacon = nats.and_then(|url| Beacon::light(&beacon::folder(), url));
+    let redis = servers_environment
+        .get("REDIS_HOSTNAME")
+        .zip(servers_environment.get("REDIS_PORT").and_then(|port| port.parse().ok()));
+    let _beacon = nats.and_then(|url| Beacon::light(&beacon::folder(), url, redis));
     if let Some(url) = nats {
         println!("NATS:        {url}  (fleet why <serial>)");
     }

@@ -131,7 +131,7 @@ struct Machine {
 impl Machine {
     fn with(nats: &Nats) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let beacon = Beacon::light(folder.path(), &nats.url());
+        let beacon = Beacon::light(folder.path(), &nats.url(), None);
         Self { folder, _beacon: beacon }
     }
 

@@ -5,6 +5,7 @@
 //! those of production.
 
 mod chapters;
+mod replicas;
 mod story;
 
 use std::time::Duration;
@@ -57,8 +58,15 @@ pub async fn run(options: Demo, stop: CancellationToken) -> anyhow::Result<()> {
     supervisor.started(START).await?;
     let mut story = Story::new(sandbox.world().clone());
     println!("The engine runs: {} instances, {EDGES} simulated edges.", supervisor.views().len());
+    let telling = async {
+        // In real time, on a stage of its own: meanwhile.
+        let (told, replicas) = tokio::join!(chapters::tell(&mut story), replicas::tell(options.seed));
+        told?;
+        story.add(replicas::TITLE, replicas?);
+        anyhow::Ok(())
+    };
     let told = tokio::select! {
-        told = chapters::tell(&mut story) => told,
+        told = telling => told,
         () = stop.cancelled() => Err(anyhow::anyhow!("interrupted")),
     };
     supervisor.stop().await;

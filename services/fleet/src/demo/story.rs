@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use sandbox::World;
 
 /// The world's clock moves by so much between two looks. Fine enough for a quarantine of three minutes.
@@ -17,12 +18,36 @@ pub(super) struct Story {
     began: std::time::Instant,
     happened: usize,
     missed: Vec<String>,
+    /// The lines of a story that is told later.
+    kept: Option<Mutex<Vec<String>>>,
 }
 
 impl Story {
     /// A story in this world.
     pub(super) fn new(world: World) -> Self {
-        Self { world, began: std::time::Instant::now(), happened: 0, missed: Vec::new() }
+        Self { world, began: std::time::Instant::now(), happened: 0, missed: Vec::new(), kept: None }
+    }
+
+    /// A story that happens meanwhile in a world of its own, and is told later ([`Self::add`]).
+    pub(super) fn aside(world: World) -> Self {
+        Self { kept: Some(Mutex::default()), ..Self::new(world) }
+    }
+
+    /// Tells what happened meanwhile, as a chapter.
+    pub(super) fn add(&mut self, title: &str, aside: Self) {
+        Self::chapter(title);
+        for line in aside.kept.map(Mutex::into_inner).unwrap_or_default() {
+            self.say(line);
+        }
+        self.happened += aside.happened;
+        self.missed.extend(aside.missed);
+    }
+
+    fn say(&self, line: String) {
+        match &self.kept {
+            Some(kept) => kept.lock().push(line),
+            None => println!("{line}"),
+        }
     }
 
     /// Begins a chapter.
@@ -32,7 +57,7 @@ impl Story {
 
     /// Tells what was done to the world.
     pub(super) fn tell(&self, what: &str) {
-        println!("  {}  {what}", time(self.world.now()));
+        self.say(format!("  {}  {what}", time(self.world.now())));
     }
 
     /// Lets the world's time pass until `look` sees what the engine should do, at most for `within` of the world's time.
@@ -47,19 +72,19 @@ impl Story {
         loop {
             if let Some(detail) = look(&self.world) {
                 self.happened += 1;
-                println!(
+                self.say(format!(
                     "  {}  \u{2713} {what}{}{detail}",
                     time(self.world.now()),
                     if detail.is_empty() { "" } else { ": " }
-                );
+                ));
                 return true;
             }
             if self.world.now() >= until {
-                println!(
-                    "  {}  \u{2717} {what}: did not happen within {} min",
+                self.say(format!(
+                    "  {}  \u{2717} {what}: did not happen within {} s",
                     time(self.world.now()),
-                    within.as_secs() / 60
-                );
+                    within.as_secs()
+                ));
                 self.missed.push(what.to_owned());
                 return false;
             }
@@ -78,7 +103,7 @@ impl Story {
         let until = self.world.now() + span;
         while self.world.now() < until {
             if let Some(wrong) = look(&self.world) {
-                println!("  {}  \u{2717} {what}: {wrong}", time(self.world.now()));
+                self.say(format!("  {}  \u{2717} {what}: {wrong}", time(self.world.now())));
                 self.missed.push(what.to_owned());
                 return false;
             }
@@ -86,7 +111,7 @@ impl Story {
             tokio::time::sleep(BREATH).await;
         }
         self.happened += 1;
-        println!("  {}  \u{2713} {what}", time(self.world.now()));
+        self.say(format!("  {}  \u{2713} {what}", time(self.world.now())));
         true
     }
 

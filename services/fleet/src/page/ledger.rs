@@ -258,6 +258,7 @@ mod tests {
             mode: Mode::Live,
             device: "VC1".into(),
             rule: rule.into(),
+            settings: String::new(),
             step,
         }
     }

@@ -11,11 +11,7 @@ use prometheus::Registry;
 use runtime::{Clock, Environment, Host, Runnable};
 use sandbox::{
     Running, Sandbox, SandboxOptions, World,
-    world::{
-        generate::{Oddity, oddity},
-        network::Edge,
-        tickets::Ticket,
-    },
+    world::{network::Edge, tickets::Ticket},
 };
 use testkit::{Nats, NatsOptions, OldPeer, Redis, RedisOptions};
 
@@ -89,7 +85,7 @@ impl Stage {
             .with("REDIS_PORT", self.redis.port().to_string())
             .with("HTTP_PORT", "0")
             .with("METRICS_PORT", "0");
-        if service == "customer-cache" {
+        if service.ends_with("customer-cache") {
             environment = environment
                 .with("REDIS_CUSTOMER_CACHE_HOSTNAME", self.redis.host())
                 .with("REDIS_CUSTOMER_CACHE_PORT", self.redis.port().to_string());
@@ -131,20 +127,11 @@ impl Stage {
 
     /// The ordinary edges which are monitored: in service, alone, with links.
     pub(crate) fn edges(&self) -> Vec<Edge> {
-        self.world().network(|network| {
-            let ordinary = |(place, edge): &(usize, &Edge)| {
-                oddity(*place) == Oddity::None && edge.standby.is_none() && !edge.links.is_empty()
-            };
-            network.edges.iter().enumerate().filter(ordinary).map(|(_, edge)| edge.clone()).collect()
-        })
+        sandbox::samples::ordinary_edges(&self.sandbox)
     }
 
     pub(crate) fn client_of(&self, edge: &Edge) -> i64 {
         self.world().network(|network| network.enterprise_of(edge).unwrap().client)
-    }
-
-    pub(crate) fn enterprise_of(&self, edge: &Edge) -> i64 {
-        self.world().network(|network| network.enterprise_of(edge).unwrap().id)
     }
 
     /// Lets the world's time pass, 20 s for each 30 ms, until something is so.
