@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use bus::Reply;
 use bytes::Bytes;
 use contracts::Effect;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 use prometheus::{IntCounterVec, Opts, Registry};
 use runtime::Context;
 use serde_json::Value;
@@ -147,7 +147,9 @@ impl Bruin {
 
     async fn send(&self, call: Call, deadline: Instant) -> Result<Response, CallError> {
         let route = call.route_name();
-        let call = call.header("content-type", CONTENT_TYPE).header("cache-control", CACHE_CONTROL);
+        let call = call
+            .constant_header(header::CONTENT_TYPE, CONTENT_TYPE)
+            .constant_header(header::CACHE_CONTROL, CACHE_CONTROL);
         let answer = self.0.upstream.send(call.until(deadline)).await;
         match &answer {
             Ok(response) if response.is_success() => {}

@@ -48,7 +48,7 @@ impl OneCall for MarkEmailDone {
 
     fn success(request: &MarkEmailDoneRequest, answer: &Success) -> Result<Reply, Malformed> {
         let problem = || Reply::text(400, &format!("Problem marking email {} as done", request.email_id));
-        Ok(if says_success(answer) { answer.as_is() } else { problem() })
+        Ok(if says_success(answer)? { answer.as_is() } else { problem() })
     }
 
     fn accepted(request: &MarkEmailDoneRequest) -> Value {
@@ -68,7 +68,7 @@ impl OneCall for LinkTicketEmail {
 
     fn success(request: &LinkTicketEmailRequest, answer: &Success) -> Result<Reply, Malformed> {
         let LinkTicketEmailRequest { ticket_id, email_id } = request;
-        if says_success(answer) {
+        if says_success(answer)? {
             return Ok(answer.as_is_with(200)); // callers take nothing but 200 for a success
         }
         Ok(Reply::text(400, &format!("Problem linking ticket {ticket_id} and email {email_id}")))
@@ -82,10 +82,7 @@ impl OneCall for LinkTicketEmail {
 }
 
 /// Whether Bruin's answer has a truthy `success`.
-fn says_success(answer: &Success) -> bool {
-    answer
-        .fields()
-        .ok()
-        .and_then(|fields| fields.value::<Value>("success"))
-        .is_some_and(|value| truthy(&value))
+fn says_success(answer: &Success) -> Result<bool, Malformed> {
+    let success = answer.object()?.and_then(|fields| fields.value::<Value>("success"));
+    Ok(success.is_some_and(|value| truthy(&value)))
 }

@@ -76,9 +76,8 @@ impl OneCall for ClientInfo {
     }
 
     fn success(request: &ClientInfoRequest, answer: &Success) -> Result<Reply, Malformed> {
-        let documents = answer.fields()?.list_or_none("documents")?;
-        let in_use =
-            documents.into_iter().filter_map(Fields::of).filter(|document| in_use(document, request));
+        let documents = answer.objects("documents")?;
+        let in_use = documents.iter().filter(|document| in_use(document, request));
         let clients = in_use.map(|document| {
             let field = |name| document.get(name).unwrap_or(RawValue::NULL);
             Client {

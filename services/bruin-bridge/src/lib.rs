@@ -22,6 +22,7 @@ mod inventory;
 mod later;
 mod login;
 mod notes;
+mod objects;
 mod outage;
 mod outcome;
 mod query;

@@ -69,7 +69,7 @@ impl OneCall for OutageTicketCreation {
     fn own_text(bruin: &Bruin, request: &OutageTicketRequest, status: u16) -> Option<Reply> {
         match status {
             403 => {
-                let payload = rendering::json_text(&Repair::from(request));
+                let payload = contracts::json_text::spaced(&Repair::from(request));
                 Some(Reply::text(
                     403,
                     &format!(

@@ -1,10 +1,15 @@
 //! What Bruin's answers mean (spec `bruin-bridge`, "Status mapping", with Improve 3 and 4).
 
+use std::borrow::Cow;
+
 use bus::Reply;
 use contracts::{RawFields, json};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny};
 use serde_json::value::RawValue;
 use upstream::{CallError, Response};
+
+use crate::objects::ListOfObjects;
 
 const INTERNAL_ERROR: &str = "Got internal error from Bruin";
 /// Characters of an answer that is no JSON which are passed on.
@@ -84,30 +89,43 @@ fn body(response: &Response) -> Option<Box<RawValue>> {
     serde_json::from_str(&json::legal(&text)).ok()
 }
 
-/// A 2xx answer. Its body stays unparsed but for the parts that are asked for.
+/// A 2xx answer. Its body stays unparsed but for the parts that are asked for, so that it is looked at once.
 #[derive(Debug)]
-pub(crate) struct Success {
+pub(crate) struct Success<'a> {
     /// Bruin's status.
     pub(crate) status: u16,
-    body: Box<RawValue>,
+    /// Legal JSON, or no JSON at all.
+    text: Cow<'a, str>,
 }
 
-impl Success {
-    /// Reads a 2xx answer.
-    pub(crate) fn read(response: &Response) -> Result<Self, Malformed> {
-        body(response)
-            .map(|body| Self { status: response.status, body })
-            .ok_or(Malformed { reason: "not JSON", text: INTERNAL_ERROR })
+const NOT_JSON: Malformed = Malformed { reason: "not JSON", text: INTERNAL_ERROR };
+
+impl<'a> Success<'a> {
+    /// Reads a 2xx answer. An empty body counts as null.
+    pub(crate) fn read(response: &'a Response) -> Self {
+        let text = response.text();
+        let text = if text.trim().is_empty() {
+            Cow::Borrowed("null")
+        } else {
+            match json::legal(&text) {
+                Cow::Borrowed(_) => text,
+                Cow::Owned(legal) => Cow::Owned(legal),
+            }
+        };
+        Self { status: response.status, text }
     }
 
     /// Status and body unchanged.
     pub(crate) fn as_is(&self) -> Reply {
-        self.passing(&self.body)
+        self.as_is_with(self.status)
     }
 
     /// The body unchanged under another status.
     pub(crate) fn as_is_with(&self, status: u16) -> Reply {
-        Reply::raw(status, self.body.clone())
+        match serde_json::from_str::<Box<RawValue>>(&self.text) {
+            Ok(body) => Reply::raw(status, body),
+            Err(_) => NOT_JSON.into(),
+        }
     }
 
     /// The status with a part of the body.
@@ -122,13 +140,37 @@ impl Success {
 
     /// The body, which must be an object.
     pub(crate) fn fields(&self) -> Result<Fields<'_>, Malformed> {
-        Fields::of(&self.body).ok_or(Malformed::new("not an object"))
+        serde_json::from_str(&self.text).map(Fields).map_err(|_| self.not("not an object"))
+    }
+
+    /// The body if it is an object; it must be JSON.
+    pub(crate) fn object(&self) -> Result<Option<Fields<'_>>, Malformed> {
+        match self.fields() {
+            Ok(fields) => Ok(Some(fields)),
+            Err(NOT_JSON) => Err(NOT_JSON),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Those elements of the list `name` which are objects; none when it is absent or null.
+    pub(crate) fn objects(&self, name: &'static str) -> Result<Vec<Fields<'_>>, Malformed> {
+        let mut reader = serde_json::Deserializer::from_str(&self.text);
+        let objects = ListOfObjects(name).deserialize(&mut reader).map_err(|_| self.not(name))?;
+        reader.end().map_err(|_| NOT_JSON)?;
+        Ok(objects)
+    }
+
+    fn not(&self, what: &'static str) -> Malformed {
+        match serde_json::from_str::<IgnoredAny>(&self.text) {
+            Ok(_) => Malformed::new(what),
+            Err(_) => NOT_JSON,
+        }
     }
 }
 
 /// The fields of a JSON object, unparsed. Repeated keys: the last wins.
 #[derive(Debug)]
-pub(crate) struct Fields<'a>(RawFields<'a>);
+pub(crate) struct Fields<'a>(pub(crate) RawFields<'a>);
 
 impl<'a> Fields<'a> {
     /// The fields of an object; `None` for anything else.
@@ -167,7 +209,7 @@ impl<'a> Fields<'a> {
 }
 
 /// A 2xx answer that is not what Bruin's API promises.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed {
     reason: &'static str,
     text: &'static str,
@@ -271,27 +313,32 @@ mod tests {
     #[test]
     fn successes_are_passed_on_byte_for_byte() {
         let text = r#"{"b":1.50,"a":[12345678901234567890123],"n":"caf\u00e9 – x"}"#;
-        let reply = Success::read(&response(201, text)).unwrap().as_is();
+        let reply = Success::read(&response(201, text)).as_is();
         assert_eq!((reply.code(), reply.body().unwrap().get()), (201, text));
     }
 
     #[test]
     fn what_is_no_legal_json_is_made_legal_or_refused() {
-        let read = |text| Success::read(&response(200, text)).map(|answer| told(&answer.as_is()));
-        assert_eq!(read("").unwrap(), (200, Value::Null));
-        assert_eq!(read("{\"mos\": NaN}").unwrap(), (200, json!({"mos": null})));
-        for broken in ["<html>OK</html>", "{\"a\": "] {
-            let refused = Reply::from(read(broken).unwrap_err());
-            assert_eq!(told(&refused), (500, json!("Got internal error from Bruin")), "{broken}");
+        let read = |text| told(&Success::read(&response(200, text)).as_is());
+        assert_eq!(read(""), (200, Value::Null));
+        assert_eq!(read("{\"mos\": NaN}"), (200, json!({"mos": null})));
+        let internal = (500, json!("Got internal error from Bruin"));
+        for broken in ["<html>OK</html>", "{\"a\": ", "{\"list\": []} x"] {
+            assert_eq!(read(broken), internal, "{broken}");
+            let response = response(200, broken);
+            let answer = Success::read(&response);
+            assert_eq!(told(&answer.fields().unwrap_err().into()), internal, "{broken}");
+            assert_eq!(told(&answer.objects("list").unwrap_err().into()), internal, "{broken}");
         }
     }
 
     #[test]
     fn parts_of_a_body_are_asked_for_by_name() {
-        let answer = |text| Success::read(&response(200, text)).unwrap();
-        assert!(answer("[1]").fields().is_err());
-        assert!(answer("null").fields().is_err());
-        let answer = answer(r#"{"list": [1, null], "none": null, "text": "x", "text": "y"}"#);
+        for none in ["[1]", "null"] {
+            assert!(Success::read(&response(200, none)).fields().is_err());
+        }
+        let response = response(200, r#"{"list": [1, null], "none": null, "text": "x", "text": "y"}"#);
+        let answer = Success::read(&response);
         let fields = answer.fields().unwrap();
         assert_eq!(fields.list("list").unwrap().len(), 2);
         assert!(fields.list("none").is_err());

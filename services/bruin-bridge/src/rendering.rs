@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// A value as it stands in a text: a string as it is, anything else like a literal of Python,
@@ -71,58 +70,6 @@ fn quoted(text: &str, out: &mut String) {
     out.push(quote);
 }
 
-/// JSON with blanks after `,` and `:`, non-ASCII escaped.
-pub(crate) fn json_text<T: Serialize>(value: &T) -> String {
-    let mut out = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut out, Spaced);
-    match value.serialize(&mut serializer) {
-        Ok(()) => String::from_utf8(out).unwrap_or_default(),
-        Err(_) => String::new(),
-    }
-}
-
-struct Spaced;
-
-impl serde_json::ser::Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + std::io::Write>(
-        &mut self,
-        out: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
-        out.write_all(if first { b"" } else { b", " })
-    }
-
-    fn begin_object_key<W: ?Sized + std::io::Write>(
-        &mut self,
-        out: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
-        out.write_all(if first { b"" } else { b", " })
-    }
-
-    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, out: &mut W) -> std::io::Result<()> {
-        out.write_all(b": ")
-    }
-
-    fn write_string_fragment<W: ?Sized + std::io::Write>(
-        &mut self,
-        out: &mut W,
-        text: &str,
-    ) -> std::io::Result<()> {
-        let mut units = [0; 2];
-        for letter in text.chars() {
-            if letter.is_ascii() {
-                write!(out, "{letter}")?;
-                continue;
-            }
-            for unit in letter.encode_utf16(&mut units) {
-                write!(out, "\\u{unit:04x}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,11 +91,5 @@ mod tests {
         ] {
             assert_eq!(display(&value), expected);
         }
-    }
-
-    #[test]
-    fn json_texts_are_spaced_and_ascii() {
-        let value = json!({"a": ["é", "😀", "\n"], "b": {}, "c": []});
-        assert_eq!(json_text(&value), r#"{"a": ["\u00e9", "\ud83d\ude00", "\n"], "b": {}, "c": []}"#);
     }
 }

@@ -6,7 +6,6 @@ use bus::{Bus, Reply, ServeError};
 use contracts::{Effect, Rpc};
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tracing::Instrument;
 use upstream::Call;
 
 use crate::bruin::Bruin;
@@ -55,9 +54,9 @@ impl<S: OneCall> Subject for S {
         let answer = bruin.send_as(S::EFFECT, call, deadline, || S::accepted(request)).await;
         match answer {
             Err(error) => S::FAILURES.no_answer(&error),
-            Ok(response) if response.is_success() => Success::read(&response)
-                .and_then(|answer| S::success(request, &answer))
-                .unwrap_or_else(Reply::from),
+            Ok(response) if response.is_success() => {
+                S::success(request, &Success::read(&response)).unwrap_or_else(Reply::from)
+            }
             Ok(response) => {
                 S::own_text(bruin, request, response.status).unwrap_or_else(|| S::FAILURES.reply(&response))
             }
@@ -73,7 +72,6 @@ pub(crate) async fn serve<S: Subject>(bus: &Bus, bruin: &Bruin) -> Result<(), Se
         async move {
             let deadline = call.deadline.checked_sub(RESERVE).unwrap_or(call.deadline);
             let request = call.request;
-            let span = tracing::info_span!("ask Bruin", subject = S::SUBJECT, request_id = %call.request_id);
             match S::EFFECT {
                 Effect::Read => {
                     let Ok(parameters) = serde_json::to_string(&request) else {
@@ -81,12 +79,11 @@ pub(crate) async fn serve<S: Subject>(bus: &Bus, bruin: &Bruin) -> Result<(), Se
                     };
                     let question = format!("{} {parameters}", S::SUBJECT);
                     let asked = bruin.clone();
-                    let work =
-                        move || async move { S::answer(&asked, &request, deadline).instrument(span).await };
+                    let work = move || async move { S::answer(&asked, &request, deadline).await };
                     bruin.shared(&question, deadline, work).await
                 }
                 Effect::Write => {
-                    let reply = S::answer(&bruin, &request, deadline).instrument(span).await;
+                    let reply = S::answer(&bruin, &request, deadline).await;
                     bruin.written();
                     reply
                 }

@@ -68,7 +68,7 @@ async fn in_status(
     if !response.is_success() {
         return Err(Failures::STANDARD.reply(&response));
     }
-    let tickets = Success::read(&response).and_then(|answer| tickets(&answer.fields()?))?;
+    let tickets = tickets(&Success::read(&response).fields()?)?;
     Ok(Found { status: response.status, tickets })
 }
 
@@ -175,7 +175,7 @@ impl PagedList<'_> {
         if !response.is_success() {
             return Err(Failure { worth_repeating: true, reply: FAILURES.reply(&response) });
         }
-        let page = Success::read(&response).and_then(|answer| Page::read(&answer));
+        let page = Page::read(&Success::read(&response));
         page.map_err(|malformed| Failure { worth_repeating: false, reply: malformed.into() })
     }
 }

@@ -91,7 +91,7 @@ async fn decide(bruin: &Bruin, request: &ChangeWorkQueueRequest, deadline: Insta
     if !response.is_success() {
         return Err(failed(FAILURES.reply(&response)));
     }
-    let found = Success::read(&response).and_then(|answer| choose(&answer, queue_name));
+    let found = choose(&Success::read(&response), queue_name);
     match found.map_err(|malformed| failed(malformed.into()))? {
         Move::To(result) => Ok(result),
         Move::AlreadyThere => {
@@ -142,9 +142,7 @@ async fn carry_out(
         .json(&json!({"details": [line], "notes": [], "resultTypeId": result}));
     match bruin.write(call, deadline, || json!({"message": "success"})).await {
         Err(error) => FAILURES.no_answer(&error),
-        Ok(response) if response.is_success() => {
-            Success::read(&response).map_or_else(Reply::from, |answer| answer.as_is())
-        }
+        Ok(response) if response.is_success() => Success::read(&response).as_is(),
         Ok(response) => FAILURES.reply(&response),
     }
 }
@@ -159,7 +157,7 @@ mod tests {
     fn chosen(answer: &Value, queue: &str) -> Option<Move> {
         let body = answer.to_string().into();
         let response = Response { status: 200, headers: HeaderMap::new(), body, session_refused: false };
-        choose(&Success::read(&response).unwrap(), queue).ok()
+        choose(&Success::read(&response), queue).ok()
     }
 
     #[test]

@@ -73,6 +73,7 @@ pub fn cross(stored: Vec<Entry>, new: Vec<Entry>, cleanup: &Cleanup<'_>) -> Cros
 #[cfg(test)]
 mod tests {
     use super::*;
+    use caching::Entry as _;
     use proptest::prelude::*;
     use serde_json::json;
 

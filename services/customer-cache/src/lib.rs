@@ -19,8 +19,7 @@ pub mod trouble;
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use bus::RedisLink;
+use caching::Notifier;
 use contracts::customer_cache::GetCustomerCache;
 use runtime::{AtStart, Context, Service};
 
@@ -36,10 +35,7 @@ impl Service for CustomerCache {
     type Config = Config;
 
     async fn start(ctx: Context, config: Config) -> anyhow::Result<()> {
-        let redis = RedisLink::open(&config.redis)?;
-        redis.ping().await.with_context(|| {
-            format!("no Redis at {}: check REDIS_CUSTOMER_CACHE_HOSTNAME", config.redis.host)
-        })?;
+        let redis = caching::open(&config.redis, "REDIS_CUSTOMER_CACHE_HOSTNAME").await?;
         let environment = ctx.process.environment_name.clone();
         let store = Store::new(redis, &environment);
         let bus = ctx.connect().await?;
@@ -51,13 +47,13 @@ impl Service for CustomerCache {
         .await?;
         let check_interval = config.check_interval;
         let refresh = Arc::new(Refresh {
+            notifier: Notifier::new(bus.clone(), Self::NAME),
             bus,
             store,
             environment,
             timezone: config.timezone,
             clock: ctx.clock.clone(),
             stop: ctx.stop.clone(),
-            holder: format!("{:032x}", rand::random::<u128>()),
             told: parking_lot::Mutex::default(),
             config,
         });

@@ -7,15 +7,14 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use bus::{Bus, StoreError};
+use caching::{Attempts, Done, Notifier};
 use chrono_tz::Tz;
 use contracts::{
     customer_cache::{CachedEdge, EdgeIdentity},
     id::Serial,
-    notifier::{EmailData, EmailRequest, SendEmail, SendSlack, SlackRequest},
 };
 use futures::{StreamExt, future, stream};
 use parking_lot::Mutex;
@@ -27,21 +26,15 @@ use crate::{
     check::{self, Verdict},
     config::Config,
     crossing::{self, Cleanup},
-    entry::{self, Entry},
+    entry::Entry,
     listing::{self, ListedEdge},
     report::{self, Inventories},
     store::Store,
     trouble::Troubles,
 };
 
-/// How long the lease lasts without being renewed.
-const LEASE: Duration = Duration::from_secs(60);
-/// How often the lease is renewed.
-const RENEW: Duration = Duration::from_secs(20);
 /// From this attempt on people are told that VeloCloud lists no edge at all.
 const TELL_FROM_ATTEMPT: u32 = 10;
-/// Wait between attempts while no host lists an edge, in seconds: random within this range.
-const WAIT_BETWEEN_ATTEMPTS: std::ops::Range<u64> = 120..300;
 
 /// Refreshes the lists.
 pub struct Refresh {
@@ -59,8 +52,8 @@ pub struct Refresh {
     pub clock: Clock,
     /// Cancelled when the process is to stop.
     pub stop: CancellationToken,
-    /// Who this replica is in the lease.
-    pub holder: String,
+    /// Tells people.
+    pub notifier: Notifier,
     /// The inventories that were last told, so that they are told once for each change (Improve 7).
     pub told: Mutex<Inventories>,
 }
@@ -88,41 +81,13 @@ impl Refresh {
     /// # Errors
     /// When the store cannot be asked; the next tick tries again.
     pub async fn tick(&self) -> anyhow::Result<()> {
-        let mut attempt = 0;
-        loop {
-            if self.due().await? == Due::Nothing || !self.store.hold_lease(&self.holder, LEASE).await? {
-                return Ok(());
-            }
-            attempt += 1;
-            // Asked again under the lease: another replica may just have finished.
-            let done = tokio::select! {
-                done = self.refresh(attempt) => done,
-                lost = self.keep_lease() => { lost?; return Ok(()) }
-                () = self.stop.cancelled() => Ok(true),
-            };
-            self.store.release_lease(&self.holder).await?;
-            match done {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(error) => tracing::error!(%error, attempt, "the refresh failed; it is tried again"),
-            }
-            let wait = Duration::from_secs(rand::random_range(WAIT_BETWEEN_ATTEMPTS));
-            tokio::select! {
-                () = self.clock.sleep(wait) => {}
-                () = self.stop.cancelled() => return Ok(()),
-            }
+        if self.due().await? == Due::Nothing {
+            return Ok(());
         }
-    }
-
-    /// Renews the lease; returns when it is lost.
-    async fn keep_lease(&self) -> anyhow::Result<()> {
-        loop {
-            tokio::time::sleep(RENEW).await;
-            if !self.store.hold_lease(&self.holder, LEASE).await? {
-                tracing::warn!("another replica has the lease now; this refresh ends here");
-                return Ok(());
-            }
-        }
+        let lock = &self.store.lease();
+        let attempts = Attempts { lock, clock: &self.clock, stop: &self.stop, until: None };
+        caching::refresh_until_done(attempts, |number| self.refresh(number)).await?;
+        Ok(())
     }
 
     async fn due(&self) -> Result<Due, StoreError> {
@@ -136,11 +101,12 @@ impl Refresh {
         Ok(if hosts.is_empty() { Due::Nothing } else { Due::Retry(hosts) })
     }
 
-    /// Refreshes what is due; false when no host listed any edge, so that the refresh is to be repeated.
-    async fn refresh(&self, attempt: u32) -> anyhow::Result<bool> {
+    /// Refreshes what is due; not done when no host listed any edge, so that the refresh is to be repeated. What is due is
+    /// asked again under the lease: another replica may just have finished.
+    async fn refresh(&self, attempt: u32) -> anyhow::Result<Done> {
         let due = self.due().await?;
         let hosts = match &due {
-            Due::Nothing => return Ok(true),
+            Due::Nothing => return Ok(Done::Yes),
             Due::All => self.config.hosts.clone(),
             Due::Retry(hosts) => hosts.clone(),
         };
@@ -149,13 +115,13 @@ impl Refresh {
         if listed.values().flatten().all(Vec::is_empty) {
             if due == Due::All {
                 if attempt >= TELL_FROM_ATTEMPT {
-                    self.slack(report::no_edges_alert(&self.environment, attempt)).await;
+                    self.notifier.slack(&report::no_edges_alert(&self.environment, attempt)).await;
                 }
                 self.tell(&troubles).await;
-                return Ok(false);
+                return Ok(Done::No);
             }
             self.tell(&troubles).await;
-            return Ok(true);
+            return Ok(Done::Yes);
         }
         let checks = Semaphore::new(self.config.edge_checks);
         let refreshes = hosts.iter().map(|host| {
@@ -174,7 +140,7 @@ impl Refresh {
         }
         self.tell(&troubles).await;
         self.tell_inventories(inventories, due == Due::All).await;
-        Ok(true)
+        Ok(Done::Yes)
     }
 
     /// The edges of each host; `None` for a host whose list could not be had. A serial belongs to the first host that
@@ -215,7 +181,7 @@ impl Refresh {
         refresh.inventories = inventories;
         if new.is_empty() {
             tracing::error!(host, "no edge is left after crossing with Bruin; the stored list stays");
-            self.slack(report::empty_host_alert(&self.environment, host)).await;
+            self.notifier.slack(&report::empty_host_alert(&self.environment, host)).await;
             // A host that lists nothing did not fail; one whose edges are all unknown or invalid is looked at again.
             refresh.failed = !serials.is_empty();
             return refresh;
@@ -270,7 +236,7 @@ impl Refresh {
         listed: &HashSet<Serial>,
     ) -> anyhow::Result<()> {
         let stored = match self.store.list(host).await? {
-            Some(text) => entry::read_list(&text)?.0,
+            Some(text) => caching::read_list(&text)?.0,
             None => Vec::new(),
         };
         let missing = self.store.missing(host).await?;
@@ -295,13 +261,13 @@ impl Refresh {
             &old,
             &crossed,
         )?;
-        self.mail(mail).await;
+        self.notifier.mail(mail).await;
         Ok(())
     }
 
     async fn tell(&self, troubles: &Troubles) {
         for text in troubles.texts(&self.environment) {
-            self.slack(text).await;
+            self.notifier.slack(&text).await;
         }
     }
 
@@ -318,24 +284,10 @@ impl Refresh {
             changed
         };
         if changed && !inventories.is_empty() {
-            self.slack(report::multiple_inventories_alert(&inventories)).await;
+            self.notifier.slack(&report::multiple_inventories_alert(&inventories)).await;
             let now = self.clock.now();
-            self.mail(report::multiple_inventories(now, &self.config.recipient, &inventories)).await;
-        }
-    }
-
-    /// Posts to Slack, best effort: a failing notifier never fails a refresh.
-    async fn slack(&self, text: String) {
-        let request = SlackRequest::new(format!("[customer-cache] {text}"));
-        if let Err(error) = self.bus.request::<SendSlack>(&request).await {
-            tracing::warn!(%error, "a Slack message may not have been posted");
-        }
-    }
-
-    /// Sends an e-mail, best effort.
-    async fn mail(&self, mail: EmailData) {
-        if let Err(error) = self.bus.request::<SendEmail>(&EmailRequest { email_data: mail }).await {
-            tracing::warn!(%error, "an e-mail may not have been sent");
+            let mail = report::multiple_inventories(now, &self.config.recipient, &inventories);
+            self.notifier.mail(mail).await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Texts for people: the snapshot and multi-inventory e-mails, and Slack (spec `customer-cache`, "Formats").
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use caching::mail::{escape, stamp};
 use chrono::{DateTime, Utc};
 use contracts::{
     customer_cache::{BruinClientInfo, CachedEdge},
@@ -12,11 +13,6 @@ use serde_json::Value;
 
 /// A client's inventory items of one serial.
 pub type Inventories = IndexMap<Serial, Vec<BruinClientInfo>>;
-
-/// The instant in the mails' texts: UTC as `January 05 2021 - 13:57:07`.
-pub fn stamp(now: DateTime<Utc>) -> String {
-    now.format("%B %d %Y - %H:%M:%S").to_string()
-}
 
 /// A list of cached edges as CSV.
 ///
@@ -125,10 +121,6 @@ pub fn no_edges_alert(environment: &str, attempts: u32) -> String {
          The stored lists are still served.",
         environment.to_uppercase()
     )
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -1,38 +1,27 @@
 //! Answering `customer.cache.get` (spec `customer-cache`, "Serves" and Behaviour 7).
 //!
-//! Every answer is made from what Redis holds at that moment. The parsed lists are kept in memory beside the
-//! fingerprint of their text, so that an unchanged list is neither moved nor parsed again.
+//! Every answer is made from what Redis holds at that moment.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use bus::{Reply, StoreError};
+use caching::Entry as _;
 use chrono::{DateTime, Utc};
 use contracts::{customer_cache::CacheFilter, instant};
 use serde_json::value::RawValue;
-use tokio::sync::Mutex;
 
-use crate::{
-    entry::{self, Entry},
-    store::Store,
-};
-
-/// A host's list as it was when its text had `fingerprint`.
-struct Parsed {
-    fingerprint: String,
-    entries: Arc<Vec<Entry>>,
-}
+use crate::{entry::Entry, store::Store};
 
 /// Answers requests for cached edges.
 pub struct Serving {
     store: Store,
     hosts: Vec<String>,
-    parsed: Mutex<HashMap<String, Parsed>>,
 }
 
 impl Serving {
     /// Serves from `store`; `hosts` are what an empty filter means, in configuration order.
     pub fn new(store: Store, hosts: Vec<String>) -> Self {
-        Self { store, hosts, parsed: Mutex::default() }
+        Self { store, hosts }
     }
 
     /// Answers one request. Status 503 when the store cannot be read.
@@ -55,7 +44,7 @@ impl Serving {
         };
         let mut lists = Vec::with_capacity(hosts.len());
         for (host, enterprises) in &hosts {
-            lists.push((self.list(host).await?, *enterprises));
+            lists.push((self.store.entries(host).await?, *enterprises));
         }
         let since = wanted.last_contact_filter.as_deref().and_then(instant::parse);
         let selected = select(&lists, since);
@@ -78,38 +67,6 @@ impl Serving {
             }
             Selected::NothingRecent => Reply::text(404, "No edges were found for the specified filters"),
         })
-    }
-
-    /// A host's list as Redis holds it now; empty when nothing is stored.
-    async fn list(&self, host: &str) -> Result<Arc<Vec<Entry>>, StoreError> {
-        let Some(fingerprint) = self.store.fingerprint(host).await? else {
-            self.parsed.lock().await.remove(host);
-            return Ok(Arc::default());
-        };
-        if let Some(parsed) = self.parsed.lock().await.get(host)
-            && parsed.fingerprint == fingerprint
-        {
-            return Ok(parsed.entries.clone());
-        }
-        let Some(text) = self.store.list(host).await? else { return Ok(Arc::default()) };
-        let entries = match entry::read_list(&text) {
-            Ok((entries, unreadable)) => {
-                if unreadable > 0 {
-                    tracing::warn!(
-                        host,
-                        unreadable,
-                        "entries of the stored list cannot be read and are left out"
-                    );
-                }
-                Arc::new(entries)
-            }
-            Err(error) => {
-                tracing::error!(host, %error, "the stored list is no JSON array and counts as empty");
-                Arc::default()
-            }
-        };
-        self.parsed.lock().await.insert(host.to_owned(), Parsed { fingerprint, entries: entries.clone() });
-        Ok(entries)
     }
 }
 

@@ -12,39 +12,42 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use bus::{RedisLink, StoreError};
+use bus::{RedisLink, RedisLock, StoreError};
+use caching::StoredLists;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use contracts::id::Serial;
 use redis::{Cmd, FromRedisValue, cmd};
 use tokio::time::Instant;
 
-use crate::entry::{self, Entry};
+use crate::entry::Entry;
 
 /// How long one command may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the lease lasts without being renewed.
+const LEASE: Duration = Duration::from_secs(60);
 const DATE_FORMAT: &str = "%m/%d/%Y, %H:%M:%S";
 
 /// The cache's Redis. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     redis: Arc<RedisLink>,
+    lists: Arc<StoredLists<Entry>>,
     environment: String,
 }
 
 impl Store {
     /// The store of one deployment; `environment` prefixes its keys.
-    pub fn new(redis: RedisLink, environment: &str) -> Self {
-        Self { redis: Arc::new(redis), environment: environment.to_owned() }
+    pub fn new(redis: Arc<RedisLink>, environment: &str) -> Self {
+        let lists = Arc::new(StoredLists::new(redis.clone()));
+        Self { redis, lists, environment: environment.to_owned() }
     }
 
-    /// A fingerprint of a host's stored list, made by the server: a request need not move and parse megabytes to know
-    /// that they are the same as before. `None` when nothing is stored.
+    /// A host's list as it is now; empty when nothing is stored.
     ///
     /// # Errors
     /// When Redis cannot be asked.
-    pub async fn fingerprint(&self, host: &str) -> Result<Option<String>, StoreError> {
-        let script = "local v = redis.call('GET', KEYS[1]); return v and redis.sha1hex(v)";
-        self.run(cmd("EVAL").arg(script).arg(1).arg(self.list_key(host))).await
+    pub async fn entries(&self, host: &str) -> Result<Arc<Vec<Entry>>, StoreError> {
+        self.lists.entries(&self.list_key(host)).await
     }
 
     /// A host's stored list as text.
@@ -52,7 +55,7 @@ impl Store {
     /// # Errors
     /// When Redis cannot be asked.
     pub async fn list(&self, host: &str) -> Result<Option<String>, StoreError> {
-        self.run(cmd("GET").arg(self.list_key(host))).await
+        self.lists.text(&self.list_key(host)).await
     }
 
     /// Replaces a host's list as a whole.
@@ -60,7 +63,7 @@ impl Store {
     /// # Errors
     /// When Redis cannot be written.
     pub async fn put_list(&self, host: &str, entries: &[Entry]) -> Result<(), StoreError> {
-        self.run(cmd("SET").arg(self.list_key(host)).arg(entry::write_list(entries))).await
+        self.lists.put(&self.list_key(host), entries).await
     }
 
     /// When the next refresh is due; `None` when never refreshed, or when the stored text is no date.
@@ -124,26 +127,9 @@ impl Store {
         self.run(&command).await
     }
 
-    /// Takes or keeps the right to refresh for `ttl`; whether `holder` has it now.
-    ///
-    /// # Errors
-    /// When Redis cannot be asked.
-    pub async fn hold_lease(&self, holder: &str, ttl: Duration) -> Result<bool, StoreError> {
-        let script = "local held = redis.call('GET', KEYS[1])
-             if held and held ~= ARGV[1] then return 0 end
-             redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-             return 1";
-        let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        self.run(cmd("EVAL").arg(script).arg(1).arg(self.own_key("lease")).arg(holder).arg(millis)).await
-    }
-
-    /// Gives the right to refresh back, if `holder` has it.
-    ///
-    /// # Errors
-    /// When Redis cannot be asked.
-    pub async fn release_lease(&self, holder: &str) -> Result<(), StoreError> {
-        let script = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
-        self.run(cmd("EVAL").arg(script).arg(1).arg(self.own_key("lease")).arg(holder)).await
+    /// The right to refresh, which one replica has at a time.
+    pub fn lease(&self) -> RedisLock {
+        RedisLock::new(self.redis.clone(), self.own_key("lease"), LEASE)
     }
 
     async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -41,10 +41,8 @@ impl Login for OperatorLogin {
     }
 
     fn authorize(&self, session: &Session, headers: &mut HeaderMap) {
-        let text = format!("{COOKIE}={}", session.secret.expose_secret());
-        if let Ok(mut value) = HeaderValue::try_from(text) {
-            value.set_sensitive(true);
-            headers.insert(header::COOKIE, value);
+        if let Some(cookie) = session.cookie(COOKIE) {
+            headers.insert(header::COOKIE, cookie);
         }
     }
 
@@ -76,6 +74,7 @@ fn speaks_of_token(response: &Response) -> bool {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use http::HeaderValue;
 
     use super::*;
 
