@@ -15,11 +15,9 @@ use redis::AsyncCommands;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::process;
-
 /// Where the neighbours are.
 #[derive(Args)]
-pub(crate) struct Options {
+pub struct Options {
     #[arg(long)]
     nats: String,
     #[arg(long)]
@@ -126,10 +124,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let details: Vec<_> = details.try_collect().await?;
     let took = began.elapsed().as_secs_f64();
     let figures = json!({
-        "seconds": took, "cpu": process::cpu("self")?, "peak": process::memory("self")?.peak,
+        "seconds": took, "cpu": measure::cpu("self")?, "peak": measure::memory("self")?.peak,
         "down": down, "details": details.len(),
     });
-    process::say(&figures.to_string());
+    measure::say(&figures.to_string());
     Ok(())
 }
 

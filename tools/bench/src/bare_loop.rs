@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 /// Where it stands between.
 #[derive(Args)]
-pub(crate) struct Options {
+pub struct Options {
     #[arg(long)]
     nats: String,
     #[arg(long)]
@@ -40,7 +40,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let http = reqwest::Client::builder().tcp_nodelay(true).no_proxy().build()?;
     let mut requests = nats.queue_subscribe(SUBJECT, "bench".to_owned()).await?;
     nats.flush().await?;
-    crate::process::say("");
+    measure::say("");
     while let Some(message) = requests.next().await {
         let (nats, http, base) = (nats.clone(), http.clone(), options.http.clone());
         tokio::spawn(async move {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use async_nats::Client;
 use bytes::Bytes;
+use measure::figures::number;
+use measure::{Program, Service};
 use testkit::{Nats, NatsOptions, Redis, RedisOptions};
 
 use crate::load::{self, Load};
-use crate::process::Program;
 use crate::report::{Report, Row, Target};
-use crate::{Effort, bare_loop, start};
+use crate::{Effort, bare_loop};
 
 const SUBJECT: &str = "bruin.customer.get.info";
 /// What the busy bridge must reach of the bare loop's throughput.
@@ -23,9 +24,8 @@ pub(crate) async fn measure(report: &mut Report, effort: Effort, binaries: &Path
     let redis = Redis::try_start(RedisOptions::default()).await?;
     let (_canned, http) = Program::helper(&["canned"]).await?;
     let (bare, _) = Program::helper(&["bare-loop", "--nats", &nats.url(), "--http", &http]).await?;
-    let (bridge, port) =
-        Program::service(binaries, "bruin-bridge", &environment(&nats, &redis, &http)).await?;
-    start::until_ready(port).await?;
+    let bridge = Service::start(binaries, "bruin-bridge", &environment(&nats, &redis, &http), None).await?;
+    bridge.until_ready().await?;
     // Longer than the bridge's own deadline, so that what it says then is seen.
     let patient = async_nats::ConnectOptions::new().request_timeout(Some(Duration::from_secs(60)));
     let client = patient.connect(nats.url()).await?;
@@ -33,7 +33,7 @@ pub(crate) async fn measure(report: &mut Report, effort: Effort, binaries: &Path
     check(&client, bare_loop::SUBJECT).await?;
 
     for in_flight in [1, 32, 128] {
-        let ours = || one(&client, SUBJECT, in_flight, effort, &bridge);
+        let ours = || one(&client, SUBJECT, in_flight, effort, &bridge.program);
         let limit = || one(&client, bare_loop::SUBJECT, in_flight, effort, &bare);
         let pair = load::in_turn(effort, ours, limit).await?;
         report.add(Row {
@@ -82,7 +82,7 @@ async fn one(
     })
     .await?;
     let used = program.cpu()? - before;
-    let cost = used * 1e6 / load::number(usize::try_from(load.total)?).max(1.0);
+    let cost = used * 1e6 / number(usize::try_from(load.total)?).max(1.0);
     Ok(Load { cost, ..load })
 }
 

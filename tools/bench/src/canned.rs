@@ -16,7 +16,7 @@ const TOKEN: &str =
 /// Serves until the process ends. Says where.
 pub(crate) async fn serve() -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    crate::process::say(&format!("http://{}", listener.local_addr()?));
+    measure::say(&format!("http://{}", listener.local_addr()?));
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

@@ -5,18 +5,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use bytes::Bytes;
 use contracts::{Rpc, bruin};
+use measure::figures::{median, number, thousands, time};
+use measure::{Program, Service};
 use serde::Deserialize;
 use testkit::{Nats, NatsOptions, Redis, RedisOptions};
 
-use crate::load::{number, thousands, time};
 use crate::network::{HOST, Network};
-use crate::process::Program;
 use crate::report::{Report, Row, Target};
-use crate::{Effort, load, neighbours};
+use crate::{Effort, neighbours};
 
 const SERVICE: &str = "service-outage-monitor";
+const JOB: &str = "monitoring_cycle";
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The size the targets are about.
@@ -27,11 +27,15 @@ const TIMES: f64 = 12.0;
 
 /// What one cycle took.
 #[derive(Debug, Clone, Default)]
-struct Cycle {
-    seconds: f64,
-    cpu: f64,
-    peak: f64,
-    requests: BTreeMap<String, usize>,
+pub struct Cycle {
+    /// Of the cycle alone.
+    pub seconds: f64,
+    /// Processor time of the whole process, its start included, in seconds.
+    pub cpu: f64,
+    /// The most memory, in MB.
+    pub peak: f64,
+    /// Requests sent, by subject.
+    pub requests: BTreeMap<String, usize>,
 }
 
 impl Cycle {
@@ -87,7 +91,7 @@ pub(crate) async fn measure(report: &mut Report, effort: Effort, binaries: &Path
             ours.push(cycle);
             bare.push(limit);
         }
-        let (ours, bare) = (load::median(&ours, |cycle| cycle.cpu), load::median(&bare, |bare| bare.cpu));
+        let (ours, bare) = (median(&ours, |cycle| cycle.cpu), median(&bare, |bare| bare.cpu));
         let target = match edges {
             MEDIUM => Some(Target::all([
                 Target::below("CPU", " s", ours.cpu, 1.0),
@@ -151,37 +155,50 @@ async fn one(network: Network, binaries: &Path) -> anyhow::Result<(Cycle, Bare)>
             .await?;
     let bare = Program::helper_result(&["bare-cycle", "--nats", &nats_url, "--redis", &redis_url]).await?;
     let bare: Bare = serde_json::from_str(&bare).with_context(|| format!("the bare cycle says {bare}"))?;
-    let client = async_nats::connect(&nats_url).await?;
+    let cycle = cycle(&nats, &redis, binaries, None).await?;
+    Ok((cycle, bare))
+}
+
+/// One cycle over a network of this size, with what it took. The log goes to the end of a file.
+///
+/// # Errors
+/// When something does not start, or the cycle does not end well.
+pub async fn once(network: Network, binaries: &Path, log: &Path) -> anyhow::Result<Cycle> {
+    let nats = Nats::try_start(NatsOptions { jetstream: true, ..NatsOptions::default() }).await?;
+    let redis = Redis::try_start(RedisOptions::default()).await?;
+    let (nats_url, redis_url, edges) = (nats.url(), redis.url(), network.edges.to_string());
+    let arguments = ["neighbours", "--nats", &nats_url, "--redis", &redis_url, "--edges", &edges];
+    let (_neighbours, _) = Program::helper(&arguments).await?;
+    cycle(&nats, &redis, binaries, Some(log)).await
+}
+
+/// One cycle among neighbours that are there.
+async fn cycle(nats: &Nats, redis: &Redis, binaries: &Path, log: Option<&Path>) -> anyhow::Result<Cycle> {
+    let client = async_nats::connect(nats.url()).await?;
     // Those of the bare cycle.
-    counts(&client).await?;
+    neighbours::counts(&client).await?;
 
-    let (monitor, port) = Program::service(binaries, SERVICE, &environment(&nats, &redis)).await?;
-    let seconds = until_cycle_ended(port).await?;
-    let (cpu, memory) = (monitor.cpu()?, monitor.memory()?);
-    let requests = counts(&client).await?;
-    monitor.stop().await?;
-    Ok((Cycle { seconds, cpu, peak: memory.peak, requests }, bare))
+    let monitor = Service::start(binaries, SERVICE, &environment(nats, redis), log).await?;
+    let seconds = until_ended(monitor.http_port, JOB).await?;
+    let (cpu, memory) = (monitor.program.cpu()?, monitor.program.memory()?);
+    let requests = neighbours::counts(&client).await?;
+    monitor.program.stop().await?;
+    Ok(Cycle { seconds, cpu, peak: memory.peak, requests })
 }
 
-async fn counts(client: &async_nats::Client) -> anyhow::Result<BTreeMap<String, usize>> {
-    let reply =
-        client.request(neighbours::COUNTS, Bytes::new()).await.context("the neighbours do not count")?;
-    Ok(serde_json::from_slice(&reply.payload)?)
-}
-
-/// Waits for the end of the first cycle and returns how long it took.
-async fn until_cycle_ended(port: u16) -> anyhow::Result<f64> {
+/// Waits for the end of the first run of a job and returns how long it took, in seconds.
+pub(crate) async fn until_ended(port: u16, job: &str) -> anyhow::Result<f64> {
     let (began, http) = (Instant::now(), reqwest::Client::builder().no_proxy().build()?);
     while began.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let Ok(answer) = http.get(format!("http://127.0.0.1:{port}/_jobs")).send().await else { continue };
         let jobs: serde_json::Value = serde_json::from_slice(&answer.bytes().await?)?;
-        if let Some(last) = cycle_of(&jobs) {
-            anyhow::ensure!(last.outcome == "success", "the cycle ended with {}", last.outcome);
+        if let Some(last) = last_run(&jobs, job) {
+            anyhow::ensure!(last.outcome == "success", "{job} ended with {}", last.outcome);
             return Ok(last.seconds);
         }
     }
-    bail!("the cycle does not end")
+    bail!("{job} does not end")
 }
 
 #[derive(Deserialize)]
@@ -190,10 +207,10 @@ struct LastRun {
     seconds: f64,
 }
 
-fn cycle_of(jobs: &serde_json::Value) -> Option<LastRun> {
+fn last_run(jobs: &serde_json::Value, wanted: &str) -> Option<LastRun> {
     let jobs = jobs.get("scheduled")?.as_array()?;
-    let cycle = jobs.iter().find(|job| job.get("id").is_some_and(|id| id == "monitoring_cycle"))?;
-    LastRun::deserialize(cycle.get("last")?).ok()
+    let job = jobs.iter().find(|job| job.get("id").is_some_and(|id| id == wanted))?;
+    LastRun::deserialize(job.get("last")?).ok()
 }
 
 fn environment(nats: &Nats, redis: &Redis) -> Vec<(String, String)> {

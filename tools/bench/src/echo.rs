@@ -10,6 +10,7 @@ use bus::{Bus, BusOptions, Reply};
 use bytes::Bytes;
 use contracts::{Effect, Incoming, Rejected, Request, Rpc};
 use futures::StreamExt;
+use measure::figures::{per_second, time};
 use redis::AsyncCommands;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -141,8 +142,7 @@ pub(crate) async fn measure_payloads(report: &mut Report, effort: Effort) -> any
             let redis = || bare_redis(&stage.redis, &envelope, in_flight, effort);
             let pair = load::in_turn(effort, ours, redis).await?;
             let in_band = bare_load(&bare_requester, &subject, &Bytes::new(), in_flight, effort).await?;
-            let brief =
-                |load: &Load| format!("{}, p50 {}", load::per_second(load.rate), load::time(load.p50));
+            let brief = |load: &Load| format!("{}, p50 {}", per_second(load.rate), time(load.p50));
             report.add(Row {
                 what: format!("bus reply of {mib} MiB through Redis, {in_flight} in flight"),
                 ours: brief(&pair.ours),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
+use measure::figures::{median, number, per_second, quantile, time};
 
 use crate::Effort;
 
@@ -29,35 +30,6 @@ impl Load {
     pub(crate) fn shown(&self) -> String {
         let shown = format!("{}, p50 {}, p99 {}", per_second(self.rate), time(self.p50), time(self.p99));
         if self.cost > 0.0 { format!("{shown}, CPU {:.0} µs each", self.cost) } else { shown }
-    }
-}
-
-/// `12,345 /s`.
-pub(crate) fn per_second(rate: f64) -> String {
-    format!("{} /s", thousands(rate))
-}
-
-/// A number with separators, without decimals.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts, far below the limits")]
-pub(crate) fn thousands(number: f64) -> String {
-    let digits = (number.max(0.0).round() as u64).to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Milliseconds or seconds with two digits that count.
-pub(crate) fn time(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    match seconds {
-        ..0.01 => format!("{:.2} ms", seconds * 1_000.0),
-        ..1.0 => format!("{:.1} ms", seconds * 1_000.0),
-        _ => format!("{seconds:.2} s"),
     }
 }
 
@@ -102,24 +74,6 @@ where
     })
 }
 
-/// A count as a number to calculate with.
-#[allow(clippy::cast_precision_loss, reason = "counts, far below the limit")]
-pub(crate) fn number(count: usize) -> f64 {
-    count as f64
-}
-
-fn quantile(sorted: &[Duration], percent: usize) -> Duration {
-    let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-    sorted.get(place).copied().unwrap_or_default()
-}
-
-/// The one in the middle by `key`.
-pub(crate) fn median<T: Clone + Default>(values: &[T], key: impl Fn(&T) -> f64) -> T {
-    let mut sorted: Vec<&T> = values.iter().collect();
-    sorted.sort_by(|one, other| key(one).total_cmp(&key(other)));
-    sorted.get(sorted.len() / 2).copied().cloned().unwrap_or_default()
-}
-
 /// Two loads measured in turn, so that whatever else the machine does meets both: the medians, and the median of the
 /// ratios of their rates (the first one's over the second one's).
 pub(crate) async fn in_turn<A, FA, B, FB>(effort: Effort, mut one: A, mut other: B) -> anyhow::Result<Pair>
@@ -149,31 +103,4 @@ pub(crate) struct Pair {
     pub(crate) ours: Load,
     pub(crate) bare: Load,
     pub(crate) ratio: f64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn figures_are_written_for_people() {
-        assert_eq!(thousands(999.4), "999");
-        assert_eq!(thousands(1_234_567.0), "1,234,567");
-        assert_eq!(time(Duration::from_micros(256)), "0.26 ms");
-        assert_eq!(time(Duration::from_millis(82)), "82.0 ms");
-        assert_eq!(time(Duration::from_millis(6_900)), "6.90 s");
-    }
-
-    #[test]
-    fn quantiles_are_of_the_sorted_times() {
-        let times: Vec<_> = (1..=100).map(Duration::from_millis).collect();
-        assert_eq!(quantile(&times, 50), Duration::from_millis(51));
-        assert_eq!(quantile(&times, 99), Duration::from_millis(100));
-        assert_eq!(quantile(&[], 99), Duration::ZERO);
-    }
-
-    #[test]
-    fn the_median_is_the_one_in_the_middle() {
-        assert!((median(&[3.0, 1.0, 2.0], |value| *value) - 2.0).abs() < 1e-9);
-    }
 }

@@ -1,9 +1,10 @@
-//! Everyone the outage monitor talks to, answering at once. The large lists are written once; each request for one gets
+//! Everyone the outage monitor and the customer cache talk to, answering at once. The large lists are written once; each request for one gets
 //! a token of its own, stored in Redis before the request comes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use anyhow::Context;
 use async_nats::{Client, Message};
 use bytes::Bytes;
 use clap::Args;
@@ -18,7 +19,7 @@ use crate::network::Network;
 
 /// Where they are and what they know.
 #[derive(Args)]
-pub(crate) struct Options {
+pub struct Options {
     #[arg(long)]
     nats: String,
     #[arg(long)]
@@ -28,11 +29,13 @@ pub(crate) struct Options {
 }
 
 /// Asked without a body it answers how many requests came on each subject, and forgets them.
-pub(crate) const COUNTS: &str = "bench.counts";
+const COUNTS: &str = "bench.counts";
 /// What offloading asks for (spec `00-messaging`).
 const INLINE: usize = 1_048_576;
+/// The management status of every edge.
+pub(crate) const MONITORED: &str = "Active – Platinum Monitoring";
 /// Subjects on which the reply says nothing but that it was done.
-const WRITES: [&str; 8] = [
+const WRITES: [&str; 9] = [
     "bruin.ticket.note.append.request",
     "bruin.ticket.creation.outage.request",
     "bruin.ticket.status.open",
@@ -41,6 +44,7 @@ const WRITES: [&str; 8] = [
     "bruin.ticket.change.work",
     "bruin.change.ticket.severity",
     "notification.slack.request",
+    "notification.email.request",
 ];
 
 type Counts = Arc<Mutex<BTreeMap<String, usize>>>;
@@ -50,6 +54,12 @@ struct Stage {
     nats: Client,
     redis: MultiplexedConnection,
     counts: Counts,
+}
+
+/// Asks them how many requests came on each subject since the last time.
+pub(crate) async fn counts(client: &Client) -> anyhow::Result<BTreeMap<String, usize>> {
+    let reply = client.request(COUNTS, Bytes::new()).await.context("the neighbours do not count")?;
+    Ok(serde_json::from_slice(&reply.payload)?)
 }
 
 /// Answers until the process ends.
@@ -64,12 +74,19 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     stage.answer(velocloud::EdgeEvents::SUBJECT, |_| json!([])).await?;
     stage.answer(bruin::BasicTickets::SUBJECT, move |request| network.tickets(request)).await?;
     stage.answer(bruin::TicketDetails::SUBJECT, Network::details).await?;
+    // What the customer cache asks.
+    stage.answer(velocloud::EnterpriseEdges::SUBJECT, move |request| network.of_enterprise(request)).await?;
+    let configuration = json!([{"interfaces": ["GE1"], "mode": "PUBLIC", "type": "WIRED"}]);
+    stage.answer(velocloud::LinksConfiguration::SUBJECT, move |_| configuration.clone()).await?;
+    stage.answer(bruin::ClientInfo::SUBJECT, Network::client).await?;
+    stage.answer(bruin::ManagementStatus::SUBJECT, |_| json!(MONITORED)).await?;
+    stage.answer(bruin::SiteDetails::SUBJECT, Network::site).await?;
     for write in WRITES {
         stage.answer(write, |_| json!({})).await?;
     }
     let mut questions = stage.nats.subscribe(COUNTS).await?;
     stage.nats.flush().await?;
-    crate::process::say("");
+    measure::say("");
     while let Some(question) = questions.next().await {
         let counts = std::mem::take(&mut *stage.counts.lock());
         if let Some(to) = question.reply {

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 /// The host of all edges.
-pub(crate) const HOST: &str = "vco1.bench.example";
+pub const HOST: &str = "vco1.bench.example";
 /// Edges of one customer.
 const CUSTOMER: usize = 50;
 /// Of so many edges one is down.
@@ -12,13 +12,14 @@ const DOWN: usize = 100;
 
 /// So many edges.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Network {
-    pub(crate) edges: usize,
+pub struct Network {
+    /// How many edges there are.
+    pub edges: usize,
 }
 
 impl Network {
     /// Customers, each of which has edges.
-    pub(crate) fn customers(self) -> usize {
+    pub fn customers(self) -> usize {
         self.edges.div_ceil(CUSTOMER)
     }
 
@@ -115,6 +116,41 @@ impl Network {
         Value::Array(tickets.collect())
     }
 
+    /// The edges of an enterprise with their links, for `request.enterprises.edges`.
+    pub(crate) fn of_enterprise(self, request: &Value) -> Value {
+        let Some(first) = request.get("enterprise_id").and_then(customer_number).and_then(first_edge) else {
+            return json!([]);
+        };
+        let edges = (first..first + CUSTOMER).take_while(|place| *place < self.edges).map(|place| {
+            json!({
+                "id": place, "enterpriseId": Self::customer(place), "name": format!("Store {place}"),
+                "serialNumber": Self::serial(place), "edgeState": "CONNECTED",
+                "links": [{"interface": "GE1", "logicalId": "00:00:5e:00:53:01:0000", "state": "STABLE"}],
+            })
+        });
+        edges.collect()
+    }
+
+    /// The client who has a device, for `bruin.customer.get.info`.
+    pub(crate) fn client(request: &Value) -> Value {
+        let serial = request.get("service_number").and_then(Value::as_str).unwrap_or_default();
+        let number = serial.strip_prefix("VC").and_then(|digits| digits.parse::<usize>().ok());
+        let Some(place) = number.and_then(|number| number.checked_sub(5_200_000_000)) else {
+            return json!([]);
+        };
+        json!([{"client_id": Self::customer(place), "client_name": "Example Corp", "site_id": place}])
+    }
+
+    /// A site, for `bruin.get.site`.
+    pub(crate) fn site(request: &Value) -> Value {
+        json!({
+            "clientID": request.get("client_id"), "siteID": request.get("site_id"), "siteLabel": "Store",
+            "timeZone": "Eastern", "siteAddDate": "2020-09-14T05:00:00Z",
+            "address": {"address": "1 Main St", "city": "Springfield", "state": "NJ", "zip": "07081-1234", "country": "USA"},
+            "longitude": -74.006, "latitude": 40.7128, "primaryContactName": "Ann Example",
+        })
+    }
+
     /// Lines and notes of a ticket, for `bruin.ticket.details.request`.
     pub(crate) fn details(request: &Value) -> Value {
         let ticket = request.get("ticket_id").and_then(Value::as_u64).and_then(|id| usize::try_from(id).ok());
@@ -127,6 +163,16 @@ impl Network {
             }],
         })
     }
+}
+
+/// A customer's number, as a number or as text.
+fn customer_number(value: &Value) -> Option<usize> {
+    value.as_u64().and_then(|id| usize::try_from(id).ok()).or_else(|| value.as_str()?.parse().ok())
+}
+
+/// The place of a customer's first edge.
+fn first_edge(customer: usize) -> Option<usize> {
+    Some(customer.checked_sub(10_000)? * CUSTOMER)
 }
 
 /// A reply with a row for each edge. Nobody looks at the id of a reply.

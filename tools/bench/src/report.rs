@@ -1,14 +1,8 @@
 //! The table: each figure beside its practical limit, and whether the targets are met.
 
 use std::fmt::Write as _;
-use std::path::Path;
-use std::process::Command;
 
-use anyhow::Context;
-
-/// Where the table begins in the page, and where it ends.
-const BEGIN: &str = "<!-- measured: begin -->";
-const END: &str = "<!-- measured: end -->";
+use measure::page;
 
 /// One row.
 pub(crate) struct Row {
@@ -62,7 +56,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new() -> Self {
-        Self { rows: Vec::new(), load_before: load() }
+        Self { rows: Vec::new(), load_before: page::load() }
     }
 
     pub(crate) fn add(&mut self, row: Row) {
@@ -77,7 +71,7 @@ impl Report {
 
     /// The table in Markdown, with the machine it is from.
     pub(crate) fn table(&self) -> String {
-        let mut text = format!("{}\n\n", machine(&self.load_before));
+        let mut text = format!("{}\n\n", page::machine(&self.load_before));
         text.push_str("| what | measured | practical limit | ratio | target |\n");
         text.push_str("| --- | --- | --- | --- | --- |\n");
         for row in &self.rows {
@@ -102,65 +96,9 @@ impl Report {
     }
 }
 
-/// Puts the table into the page, between its markers.
-pub(crate) fn write(page: &Path, table: &str) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
-    let text =
-        replaced(&text, table).with_context(|| format!("{} has no {BEGIN} .. {END}", page.display()))?;
-    std::fs::write(page, text).with_context(|| format!("cannot write {}", page.display()))
-}
-
-fn replaced(page: &str, table: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", table.trim()))
-}
-
-/// Processor, memory, kernel, servers, date, and what else the machine did.
-fn machine(load_before: &str) -> String {
-    let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let field = |text: &str, name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_once(':'))
-            .map(|(_, value)| value.trim().to_owned())
-            .unwrap_or_default()
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let gigabytes = field(&file("/proc/meminfo"), "MemTotal").trim_end_matches("kB").trim().parse::<f64>();
-    format!(
-        "{} on {}, {cores} cores, {:.0} GB, Linux {}; {}; Redis {}. Load of the machine before: {load_before}, after: {}.",
-        chrono::Utc::now().format("%Y-%m-%d"),
-        field(&file("/proc/cpuinfo"), "model name"),
-        gigabytes.unwrap_or_default() / 1e6,
-        file("/proc/sys/kernel/osrelease").trim(),
-        version("nats-server").replace(": v", " ").replace("nats-server", "NATS server"),
-        version("redis-server").split_whitespace().find_map(|word| word.strip_prefix("v=")).unwrap_or("?"),
-        load(),
-    )
-}
-
-fn version(program: &str) -> String {
-    let output = Command::new(program).arg("--version").output();
-    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
-}
-
-/// The load of the last minute.
-fn load() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_whitespace().next().unwrap_or("?").to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_stands_between_the_markers_is_replaced() {
-        let page = format!("# Page\n{BEGIN}\nold\n{END}\nEnd\n");
-        let expected = format!("# Page\n{BEGIN}\n\n| new |\n\n{END}\nEnd\n");
-        assert_eq!(replaced(&page, "| new |\n"), Some(expected));
-        assert_eq!(replaced("# Page", "x"), None);
-    }
 
     #[test]
     fn several_targets_are_met_together_or_not_at_all() {

@@ -1,15 +1,14 @@
 //! From the start of each service to its readiness, and its memory when it has nothing to do, in front of the sandbox.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::bail;
+use measure::figures::{median, time};
+use measure::{Memory, Program, Service};
 use sandbox::{Running, Sandbox, SandboxOptions};
 use testkit::{Nats, NatsOptions, Redis, RedisOptions};
 
 use crate::Effort;
-use crate::load::{self, time};
-use crate::process::{Memory, Program};
 use crate::report::{Report, Row, Target};
 
 /// The services in an order in which each finds whom it asks at its start.
@@ -21,7 +20,6 @@ const SERVICES: [&str; 6] = [
     "customer-cache",
     "service-outage-monitor",
 ];
-const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long a service settles before its memory is read.
 const SETTLE: Duration = Duration::from_secs(3);
 /// Targets: start to ready in seconds, memory of an idle bridge in MB.
@@ -39,12 +37,12 @@ pub(crate) async fn measure(report: &mut Report, effort: Effort, binaries: &Path
         let environment = environment(service, &nats, &redis, &sandbox);
         let mut times = Vec::new();
         for round in 0..effort.rounds {
-            let (program, port) = Program::service(binaries, service, &environment).await?;
-            times.push(until_ready(port).await?.duration_since(program.began()));
+            let started = Service::start(binaries, service, &environment, None).await?;
+            times.push(started.until_ready().await?.duration_since(started.program.began()));
             if round + 1 < effort.rounds {
-                program.stop().await?;
+                started.program.stop().await?;
             } else {
-                running.push((service, load::median(&times, Duration::as_secs_f64), program));
+                running.push((service, median(&times, Duration::as_secs_f64), started.program));
             }
         }
     }
@@ -91,7 +89,7 @@ async fn bare(nats: &Nats, effort: Effort) -> anyhow::Result<(Duration, Memory)>
     }
     let memory = measured.last().map(|(_, memory)| *memory).unwrap_or_default();
     let times: Vec<Duration> = measured.iter().map(|(time, _)| *time).collect();
-    Ok((load::median(&times, Duration::as_secs_f64), memory))
+    Ok((median(&times, Duration::as_secs_f64), memory))
 }
 
 fn environment(service: &str, nats: &Nats, redis: &Redis, sandbox: &Running) -> Vec<(String, String)> {
@@ -102,18 +100,4 @@ fn environment(service: &str, nats: &Nats, redis: &Redis, sandbox: &Running) -> 
         environment.push((format!("{prefix}_PORT"), redis.port().to_string()));
     }
     environment
-}
-
-/// Asks `/_ready` until it says yes; returns when that was.
-pub(crate) async fn until_ready(port: u16) -> anyhow::Result<Instant> {
-    let (began, http) = (Instant::now(), reqwest::Client::builder().no_proxy().build()?);
-    while began.elapsed() < READY_WITHIN {
-        if let Ok(answer) = http.get(format!("http://127.0.0.1:{port}/_ready")).send().await
-            && answer.status().is_success()
-        {
-            return Ok(Instant::now());
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    bail!("a service is not ready after {READY_WITHIN:?}")
 }

@@ -1,0 +1,5 @@
+//! The program `prove`; see the library.
+
+fn main() -> std::process::ExitCode {
+    prove::main()
+}

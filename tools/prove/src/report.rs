@@ -1,0 +1,144 @@
+//! One line for each experiment as it ends, and the table of `docs/proof.md`.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use measure::{figures::time, page};
+
+use crate::experiment::{Effort, Experiment, Outcome};
+
+/// An experiment that was made.
+struct Entry {
+    name: &'static str,
+    about: &'static str,
+    promises: String,
+    seed: u64,
+    took: Duration,
+    outcome: Outcome,
+}
+
+/// All experiments that were made, told as they end.
+pub(crate) struct Report {
+    effort: Effort,
+    entries: Vec<Entry>,
+    load_before: String,
+}
+
+impl Report {
+    /// None yet.
+    pub(crate) fn new(effort: Effort) -> Self {
+        Self { effort, entries: Vec::new(), load_before: page::load() }
+    }
+
+    /// Adds one and prints its line.
+    pub(crate) fn add(&mut self, experiment: &dyn Experiment, seed: u64, took: Duration, outcome: Outcome) {
+        let promises: Vec<String> = experiment.promises().iter().map(ToString::to_string).collect();
+        let entry = Entry {
+            name: experiment.name(),
+            about: experiment.about(),
+            promises: promises.join(", "),
+            seed,
+            took,
+            outcome,
+        };
+        println!("{}", entry.line());
+        self.entries.push(entry);
+    }
+
+    /// Whether every experiment holds.
+    pub(crate) fn holds(&self) -> bool {
+        self.entries.iter().all(|entry| entry.outcome.holds())
+    }
+
+    /// The table in Markdown, with the machine it is from.
+    pub(crate) fn table(&self) -> String {
+        let effort = self.effort.pick("Short form: less of everything. ", "");
+        let mut text = format!("{effort}{}\n\n", page::machine(&self.load_before));
+        text.push_str("| experiment | proves | figures | what must be so: what was found | verdict |\n");
+        text.push_str("| --- | --- | --- | --- | --- |\n");
+        for entry in &self.entries {
+            let _ = writeln!(
+                text,
+                "| **{}** (seed {}, {}): {} | {} | {} | {} | {} |",
+                entry.name,
+                entry.seed,
+                time(entry.took),
+                cell(entry.about),
+                entry.promises,
+                cell(&entry.figures("; ")),
+                cell(&entry.checks()),
+                entry.verdict()
+            );
+        }
+        text
+    }
+
+    /// How many hold.
+    pub(crate) fn summary(&self) -> String {
+        let failed: Vec<&str> =
+            self.entries.iter().filter(|entry| !entry.outcome.holds()).map(|entry| entry.name).collect();
+        match failed.as_slice() {
+            [] => format!("all {} experiments hold", self.entries.len()),
+            failed => {
+                format!("{} of {} experiments fail: {}", failed.len(), self.entries.len(), failed.join(", "))
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn line(&self) -> String {
+        let Self { name, promises, seed, took, .. } = self;
+        let proves = if promises.is_empty() { String::new() } else { format!(" [{promises}]") };
+        format!(
+            "{name}{proves} seed {seed}, {}: {}. {}. Verdict: {}",
+            time(*took),
+            self.figures("; "),
+            self.checks(),
+            self.verdict()
+        )
+    }
+
+    fn figures(&self, between: &str) -> String {
+        let shown = self.outcome.figures.iter().map(|(name, value)| format!("{name} {value}"));
+        shown.collect::<Vec<_>>().join(between)
+    }
+
+    fn checks(&self) -> String {
+        let shown = self.outcome.checks.iter().map(|check| {
+            let failed = if check.holds { "" } else { " **(fails)**" };
+            format!("{}: {}{failed}", check.what, check.found)
+        });
+        let skipped = self.outcome.skipped.iter().map(|what| format!("skipped: {what}"));
+        shown.chain(skipped).collect::<Vec<_>>().join("; ")
+    }
+
+    fn verdict(&self) -> &'static str {
+        if self.outcome.holds() { "holds" } else { "**fails**" }
+    }
+}
+
+/// A text inside of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_figures_checks_and_verdict() {
+        let mut outcome = Outcome::default();
+        outcome.figure("requests", 12);
+        outcome.none("lost", 0);
+        outcome.check("doubled", false, "2 | 3");
+        outcome.skip("c");
+        let took = Duration::from_secs(2);
+        let entry = Entry { name: "a", about: "b", promises: "P1".to_owned(), seed: 7, took, outcome };
+        let expected = "a [P1] seed 7, 2.00 s: requests 12. lost: 0; doubled: 2 | 3 **(fails)**; skipped: c. \
+                        Verdict: **fails**";
+        assert_eq!(entry.line(), expected);
+        assert_eq!(cell("2 | 3\n4"), "2 \\| 3 4");
+    }
+}
