@@ -50,28 +50,3 @@ fn what_failed_once_holds_now() {
         assert_eq!(ran.broken, [], "{}", path.display());
     }
 }
-
-#[test]
-#[ignore = "tells how long runs take"]
-fn how_long_runs_take() {
-    for seed in 0..20 {
-        let scenario = Scenario::random(seed);
-        let began = std::time::Instant::now();
-        let ran = run(&scenario).unwrap();
-        println!(
-            "{seed} {:?} {} edges {} requests {} min in {:?}",
-            scenario.cast,
-            scenario.edges,
-            ran.requests,
-            ran.simulated.as_secs() / 60,
-            began.elapsed()
-        );
-    }
-}
-
-#[test]
-#[ignore = "tells what happens in the world of WORLDS_SEED"]
-fn what_happens() {
-    let ran = run(&Scenario::random(number("WORLDS_SEED", 1))).unwrap();
-    println!("{}", ran.log.join("\n"));
-}
