@@ -131,16 +131,39 @@ impl Drop for Local {
 }
 
 impl Lease {
-    /// Keeps the reply for repetitions, or forgets the write when nothing was executed.
-    pub(crate) async fn finish(self, reply: Reply) {
+    /// Takes the reply of the write, before it is answered: after a write of which nothing was executed, a repetition
+    /// that comes with the answer in hand is executed anew.
+    pub(crate) fn settle(self, reply: Reply) -> Settled {
         let Self { local, store } = self;
-        let stored = if reply.was_executed() {
-            store.keep(&local.key, &reply).await
+        let key = local.key.clone();
+        let local = if reply.was_executed() {
+            Some(local)
         } else {
-            store.forget(&local.key).await
+            local.result.send_replace(Some(reply.clone()));
+            None
         };
+        Settled { key, reply, local, store }
+    }
+}
+
+/// A write that ended; what the store knows of it is not yet so.
+pub(crate) struct Settled {
+    key: String,
+    reply: Reply,
+    local: Option<Local>,
+    store: Arc<Store>,
+}
+
+impl Settled {
+    /// Keeps the reply for repetitions, or forgets the write when nothing was executed.
+    pub(crate) async fn store(self) {
+        let Self { key, reply, local, store } = self;
+        let stored =
+            if reply.was_executed() { store.keep(&key, &reply).await } else { store.forget(&key).await };
         // In this order: a repetition finds the reply here until it finds it there.
-        local.result.send_replace(Some(reply));
+        if let Some(local) = local {
+            local.result.send_replace(Some(reply));
+        }
         if let Err(error) = stored
             && let Some(count) = store.failures.count()
         {

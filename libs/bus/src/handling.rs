@@ -265,7 +265,7 @@ async fn write(
     };
     if deadline <= Instant::now() {
         if let Some(lease) = lease {
-            lease.finish(Reply::text(500, TOO_LATE).not_executed()).await;
+            lease.settle(Reply::text(500, TOO_LATE).not_executed()).store().await;
         }
         return Outcome::bus(500, TOO_LATE);
     }
@@ -302,10 +302,10 @@ async fn finish_write(
     };
     drop(place);
     // The reply first: keeping it must not delay it. Until it is kept, repetitions join this one.
-    let reply = outcome.reply.clone();
+    let settled = lease.map(|lease| lease.settle(outcome.reply.clone()));
     let _ = answer.send(outcome);
-    if let Some(lease) = lease {
-        lease.finish(reply).await;
+    if let Some(settled) = settled {
+        settled.store().await;
     }
 }
 
