@@ -225,7 +225,8 @@ impl Hands {
         let look = || async {
             let open = reads.open_tickets(&client, Some(&serial)).await?;
             Ok(open.into_iter().next().map(|ticket| {
-                let creation = if is_since(&ticket, began) { Creation::New } else { Creation::InProgress };
+                let new = is_from_request(&ticket, began, system_user);
+                let creation = if new { Creation::New } else { Creation::InProgress };
                 Covered { creation, ticket: Some(ticket.id) }
             }))
         };
@@ -243,7 +244,8 @@ impl Hands {
     ) -> Creation {
         let Ok(found) = reads.ticket(ticket).await else { return Creation::InProgress };
         let Ok(details) = reads.details(ticket).await else {
-            return if is_since(&found, began) { Creation::New } else { Creation::InProgress };
+            let new = is_from_request(&found, began, system_user);
+            return if new { Creation::New } else { Creation::InProgress };
         };
         // An older ticket may have been unresolved by Bruin. Of that only notes tell: what the engine resolved is open
         // again, or its own ticket has a line that it never documented.
@@ -251,7 +253,7 @@ impl Hands {
         let documented = |note: &&&Note| note.is_triage() || note.is_reopening() || note.is_autoresolve();
         match notes.iter().filter(documented).max_by_key(|note| note.created) {
             Some(last) if last.is_autoresolve() => Creation::Reopened,
-            None if is_since(&found, began) => Creation::New,
+            None if is_from_request(&found, began, system_user) => Creation::New,
             None if found.is_by(system_user) => Creation::ReopenedForSite,
             Some(_) | None => Creation::InProgress,
         }
@@ -411,9 +413,10 @@ async fn no_look() -> Result<Option<()>, Unanswered> {
     Ok(None)
 }
 
-/// Whether a ticket is no older than a request of ours.
-pub(crate) fn is_since(ticket: &OpenTicket, began: DateTime<Utc>) -> bool {
-    ticket.created.is_some_and(|created| created >= began - SKEW)
+/// Whether a ticket may come from a request of ours: it is no older, and no person created it.
+pub(crate) fn is_from_request(ticket: &OpenTicket, began: DateTime<Utc>, system_user: &str) -> bool {
+    let is_since = ticket.created.is_some_and(|created| created >= began - SKEW);
+    is_since && (ticket.created_by.is_none() || ticket.is_by(system_user))
 }
 
 /// A part of unfinished work that is not carried out (now). Nobody needs to be told.

@@ -19,7 +19,7 @@ use ticketing::OutageKind;
 
 use crate::{
     edges::{Device, EdgeRecord, MonitoredEdge},
-    hands::is_since,
+    hands::is_from_request,
     monitor::{Job, Monitor},
     quarantine::Batch,
     rules::creation::Creation,
@@ -191,7 +191,8 @@ impl Monitor {
     async fn look_for_ticket(&self, job: &Job, device: &Device, work: &Work) -> Option<bool> {
         let asked = work.asked_before()?;
         let open = job.reads.open_tickets(&device.edge.client, Some(device.serial())).await.ok()?;
-        let Some(ticket) = open.into_iter().find(|ticket| is_since(ticket, asked)) else {
+        let user = &self.config.autoresolve.system_user;
+        let Some(ticket) = open.into_iter().find(|ticket| is_from_request(ticket, asked, user)) else {
             return Some(false);
         };
         work.covered(Creation::New, &ticket.id).await;

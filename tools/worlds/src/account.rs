@@ -204,6 +204,8 @@ impl Account {
         self.writes += 1;
         if line.resolved {
             self.allow(at, ticket.id, &line.serial, "re-open note");
+            // DiGi units are rebooted also when the re-opening before this one failed.
+            self.touched(at, &line.serial);
         } else {
             self.twice(at, format!("the line of {} on ticket {} is opened again", line.serial, ticket.id));
         }

@@ -386,7 +386,7 @@ impl Stage {
                         let mode = record.mode.as_str();
                         let of_device =
                             intents.entry(mode).or_default().entry(record.device.clone()).or_default();
-                        of_device.push(told(record, action, target));
+                        of_device.extend(told(record, action, target));
                         if action == "schedule_forward" && record.mode == Mode::Live {
                             *scheduled.entry(record.device.clone()).or_default() += 1;
                         }
@@ -439,9 +439,19 @@ impl Stage {
     }
 }
 
-/// An intent as both twins tell it.
-fn told(record: &Record, action: &str, target: &str) -> String {
-    format!("{} {action} {target}", record.rule)
+/// An intent as both twins tell it. Further pages of a note count as part of the first: a note names the moment it was
+/// written, and the digits of that alone can make it longer than a page.
+fn told(record: &Record, action: &str, target: &str) -> Option<String> {
+    let page = target.rsplit_once(' ').and_then(|(note, page)| {
+        let (page, of) = page.split_once('/')?;
+        Some((note, page.parse::<usize>().ok()?, of.parse::<usize>().ok()?))
+    });
+    let target = match page {
+        None => target,
+        Some((note, 1, _)) => note,
+        Some(_) => return None,
+    };
+    Some(format!("{} {action} {target}", record.rule))
 }
 
 /// What only one of the twins has.
