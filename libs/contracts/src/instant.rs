@@ -27,7 +27,13 @@ pub fn parse(text: &str) -> Option<DateTime<Utc>> {
         .iter()
         .find_map(|format| chrono::NaiveTime::parse_from_str(time.trim_end(), format).ok())?;
     let local = NaiveDateTime::new(date, time);
-    local.checked_sub_offset(offset_of(offset)?).map(|utc| utc.and_utc())
+    local.checked_sub_offset(offset_of(offset)?).map(|utc| without_leap_second(utc.and_utc()))
+}
+
+/// A leap second as the first one after it: what no clock shows at another offset cannot be written and read again.
+pub fn without_leap_second(at: DateTime<Utc>) -> DateTime<Utc> {
+    let after = |nanos| DateTime::from_timestamp(at.timestamp().checked_add(1)?, nanos);
+    at.timestamp_subsec_nanos().checked_sub(1_000_000_000).and_then(after).unwrap_or(at)
 }
 
 fn offset_of(text: &str) -> Option<chrono::FixedOffset> {
@@ -71,6 +77,11 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn a_leap_second_is_the_first_one_after_it() {
+        assert_eq!(parse("2016-12-31T23:59:60.25Z"), parse("2017-01-01T00:00:00.25Z"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Duration, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
+use contracts::instant::without_leap_second;
 
 /// `T` of the specifications: `2022-01-31 05:00:00.123456-05:00`; the fraction has six digits and is there only when it
 /// is not zero (spec `service-outage-monitor`, "Formats").
@@ -22,25 +23,21 @@ pub fn read(text: &str, assumed: Tz) -> Option<DateTime<Utc>> {
     const NAIVE: [&str; 4] =
         ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %H:%M:%S"];
     let text = text.trim();
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Some(at.to_utc());
-    }
-    for format in WITH_OFFSET {
-        if let Ok(at) = DateTime::parse_from_str(text, format) {
-            return Some(at.to_utc());
-        }
-    }
-    NAIVE
-        .iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
-        .map(|at| local(at, assumed))
+    let with_offset = || WITH_OFFSET.iter().find_map(|format| DateTime::parse_from_str(text, format).ok());
+    let naive = || NAIVE.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+    DateTime::parse_from_rfc3339(text)
+        .ok()
+        .or_else(with_offset)
+        .map(|at| at.to_utc())
+        .or_else(|| naive().map(|at| local(at, assumed)))
+        .map(without_leap_second)
 }
 
 /// The instant of a wall clock reading: the earlier one when clocks went back, an hour later when it was skipped.
 fn local(at: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
     zone.from_local_datetime(&at)
         .earliest()
-        .or_else(|| zone.from_local_datetime(&(at + Duration::hours(1))).earliest())
+        .or_else(|| zone.from_local_datetime(&at.checked_add_signed(Duration::hours(1))?).earliest())
         .map_or_else(|| at.and_utc(), |found| found.to_utc())
 }
 
