@@ -12,8 +12,6 @@ const TOKEN_PREFIX: &[u8] = b"_NATS_TMP";
 /// Longer keys are no tokens of any peer.
 const LONGEST_KEY: usize = 512;
 
-/// The reply to a payload that is no envelope at all.
-pub(crate) const NOT_AN_OBJECT: &str = "request is not a JSON object";
 /// The reply when the payload behind a token is gone.
 pub(crate) const PAYLOAD_MISSING: &str = "stored payload expired or missing";
 /// The reply to `is_stored` without a key.

@@ -56,7 +56,7 @@ pub(crate) fn parse<R: Rpc>(
     payload: &[u8],
     handler: impl FnOnce(Call<R::Request>) -> BoxFuture<'static, Reply> + Send + 'static,
 ) -> Parsed {
-    let malformed = || Parsed { id: None, run: Err(Refusal::Bus(400, envelope::NOT_AN_OBJECT)) };
+    let malformed = || Parsed { id: None, run: Err(Refusal::Bus(400, R::MALFORMED)) };
     let Ok(text) = std::str::from_utf8(payload) else { return malformed() };
     let text = json::legal(text);
     let Ok(incoming) = Incoming::read(&text) else { return malformed() };

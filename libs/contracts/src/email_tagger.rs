@@ -35,6 +35,8 @@ impl Rpc for Prediction {
     const EFFECT: Effect = Effect::Read;
     const TIMEOUT: Duration = TIMEOUT;
     const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
+    /// Spec, "Improve".
+    const MALFORMED: &'static str = NO_EMAIL;
     type Request = PredictionRequest;
     /// In the model's order; null when it predicts nothing.
     type Reply = Option<Vec<RatedTag>>;
@@ -50,6 +52,8 @@ impl Rpc for SaveMetrics {
     const EFFECT: Effect = Effect::Write;
     const TIMEOUT: Duration = TIMEOUT;
     const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
+    /// Spec, "Improve".
+    const MALFORMED: &'static str = NO_OUTCOME;
     type Request = SaveMetricsRequest;
     /// The model's message, e.g. `Saved 1 metrics`.
     type Reply = String;

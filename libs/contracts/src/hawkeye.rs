@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::Id;
@@ -41,7 +41,7 @@ impl Rpc for Probes {
     const TIMEOUT: Duration = TIMEOUT;
     const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
     type Request = ProbesRequest;
-    type Reply = Vec<Probe>;
+    type Reply = ProbesReply;
 }
 
 /// Reads the results of the tests that probes ran in an interval, with what each measured.
@@ -77,11 +77,12 @@ impl Request for ProbesRequest {
     }
 }
 
-/// A filter; absent and null: none.
+/// A filter, passed on as it is; absent and null: none.
 fn filter(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Rejected> {
     match body.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
         Some(_) => Err(Rejected::text(format!(r#""{name}" must be a text"#))),
     }
 }
@@ -118,6 +119,19 @@ impl Request for TestResultsRequest {
         };
         Ok(Self { probe_uids, interval })
     }
+}
+
+/// The probes in Hawkeye's order. `None` stands for a record that is no object: one odd record does not make the others
+/// unreadable.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProbesReply(#[serde(deserialize_with = "objects")] pub Vec<Option<Probe>>);
+
+fn objects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Option<Probe>>, D::Error> {
+    let records: Vec<Value> = Vec::deserialize(deserializer)?;
+    // An array would fit as well, its elements taken for fields.
+    let probe = |record: Value| record.is_object().then(|| serde_json::from_value(record).ok()).flatten();
+    Ok(records.into_iter().map(probe).collect())
 }
 
 /// A probe, as far as callers read it. Each field may be missing.
@@ -270,8 +284,12 @@ mod tests {
         let both = json!({"serial_number": "", "status": "down"});
         let request: ProbesRequest = parse(&both).unwrap();
         assert_eq!(serde_json::to_value(&request).unwrap(), both);
-        let refused = Err(Rejected::text(r#""serial_number" must be a text"#));
-        assert_eq!(parse::<ProbesRequest>(&json!({"serial_number": 7})), refused);
+        let number: ProbesRequest = parse(&json!({"serial_number": 7})).unwrap();
+        assert_eq!(number.serial_number.as_deref(), Some("7"));
+        for odd in [json!(true), json!(["7"]), json!({})] {
+            let refused = Err(Rejected::text(r#""serial_number" must be a text"#));
+            assert_eq!(parse::<ProbesRequest>(&json!({"serial_number": odd})), refused);
+        }
     }
 
     #[test]
@@ -304,7 +322,7 @@ mod tests {
 
     #[test]
     fn probes_are_read_leniently() {
-        let probes: Vec<Probe> = serde_json::from_value(json!([
+        let reply: ProbesReply = serde_json::from_value(json!([
             {
                 "probeId": "27", "active": "1", "typeName": "xr_pi", "serialNumber": "AABBCC000001",
                 "nodetonode": {"status": 0, "lastUpdate": "2021-01-05T13:57:07Z"},
@@ -312,13 +330,21 @@ mod tests {
             },
             {"probeId": 28, "active": 0, "nodetonode": "?", "name": 7},
             {"odd": 1},
+            null,
+            ["27", "aa:bb:cc:00:00:01"],
+            "27",
         ]))
         .unwrap();
+        assert_eq!(reply.0[3..], [None, None, None]);
+        let probes: Vec<Probe> = reply.0.into_iter().flatten().collect();
         assert_eq!(probes[0].node_to_node.contact(), Some("2021-01-05T13:57:07Z"));
         assert_eq!(probes[0].real_service.contact(), None);
         assert_eq!(probes.iter().map(Probe::is_active).collect::<Vec<_>>(), [true, false, false]);
         assert_eq!(probes[1].probe_id, Some(Id::Number(28)));
-        assert_eq!(probes[2], Probe::default());
+        assert_eq!(probes[2..], [Probe::default()]);
+        for no_list in [json!(null), json!("x"), json!({})] {
+            assert!(serde_json::from_value::<ProbesReply>(no_list).is_err());
+        }
     }
 
     #[test]

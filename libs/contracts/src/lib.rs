@@ -55,6 +55,8 @@ pub trait Rpc: Send + Sync + 'static {
     const ANSWER_WITHIN: Duration;
     /// Where the parameters lie in the envelope.
     const CARRIER: Carrier = Carrier::Body;
+    /// Refusal of what is no JSON object at all (spec `00-messaging`, "Examples" 8), unless the subject has its own text.
+    const MALFORMED: &'static str = "request is not a JSON object";
 
     /// What the requester asks.
     type Request: Request;

@@ -26,7 +26,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_WITHIN: Duration = Duration::from_secs(125);
 
 macro_rules! subjects {
-    ($($(#[$doc:meta])+ $name:ident = $subject:literal, $effect:ident, $request:ty => $reply:ty;)+) => {$(
+    ($($(#[$doc:meta])+ $name:ident = $subject:literal, $effect:ident, $request:ty => $reply:ty,
+        malformed: $refusal:ident;)+) => {$(
         $(#[$doc])+
         #[derive(Debug, Clone, Copy)]
         pub struct $name;
@@ -37,6 +38,8 @@ macro_rules! subjects {
             const EFFECT: Effect = Effect::$effect;
             const TIMEOUT: Duration = TIMEOUT;
             const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
+            /// Spec, "Improve".
+            const MALFORMED: &'static str = $refusal;
             type Request = $request;
             type Reply = $reply;
         }
@@ -45,13 +48,13 @@ macro_rules! subjects {
 
 subjects! {
     /// Infers what an e-mail asks for.
-    Prediction = "rta.prediction.request", Read, EmailRequest => Inference;
+    Prediction = "rta.prediction.request", Read, EmailRequest => Inference, malformed: NO_EMAIL;
     /// Tells the model what the automation did, could have done or could not do with an e-mail.
-    SaveOutputs = "rta.save_outputs.request", Write, OutputsRequest => Saved;
+    SaveOutputs = "rta.save_outputs.request", Write, OutputsRequest => Saved, malformed: NO_BODY;
     /// Tells the model which ticket people created for an e-mail.
-    CreatedTicketFeedback = "rta.created_ticket_feedback.request", Write, FeedbackRequest => Saved;
+    CreatedTicketFeedback = "rta.created_ticket_feedback.request", Write, FeedbackRequest => Saved, malformed: NO_TICKET;
     /// Tells the model how a ticket of the automation ended.
-    ClosedTicketFeedback = "rta.closed_ticket_feedback.request", Write, FeedbackRequest => Saved;
+    ClosedTicketFeedback = "rta.closed_ticket_feedback.request", Write, FeedbackRequest => Saved, malformed: NO_TICKET;
 }
 
 /// An id in Bruin, for logs.

@@ -37,6 +37,8 @@ impl Rpc for Prediction {
     const EFFECT: Effect = Effect::Read;
     const TIMEOUT: Duration = TIMEOUT;
     const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
+    /// Spec, "Improve".
+    const MALFORMED: &'static str = NO_PREDICTION;
     type Request = PredictionRequest;
     /// In the model's order.
     type Reply = Vec<AssetPrediction>;
@@ -52,6 +54,8 @@ impl Rpc for AutomationMetrics {
     const EFFECT: Effect = Effect::Write;
     const TIMEOUT: Duration = TIMEOUT;
     const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
+    /// Spec, "Improve".
+    const MALFORMED: &'static str = NO_METRICS;
     type Request = AutomationMetricsRequest;
     /// The model's message, e.g. `Saved 1 metrics`; may be empty.
     type Reply = String;
@@ -67,6 +71,8 @@ impl Rpc for LiveAutomationMetrics {
     const EFFECT: Effect = Effect::Write;
     const TIMEOUT: Duration = TIMEOUT;
     const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
+    /// Spec, "Improve".
+    const MALFORMED: &'static str = NO_LIVE_METRICS;
     type Request = LiveAutomationMetricsRequest;
     /// The model's message, e.g. `Metric saved successfully`; may be empty.
     type Reply = String;

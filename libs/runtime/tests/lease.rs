@@ -8,9 +8,7 @@ use std::time::Duration;
 use async_nats::jetstream;
 use candidates::{Candidate, Gate, Referee, until};
 use rand::RngExt;
-use runtime::{
-    Clock, Context, DecisionMode, Environment, Hosted, LEASE_BUCKET, Leadership, Lease, Runnable, Service,
-};
+use runtime::{Context, DecisionMode, Environment, Hosted, LEASE_BUCKET, Leadership, Lease, Service};
 use testkit::{Nats, Redis};
 
 /// The one who leads, once there is one.
@@ -183,17 +181,10 @@ fn leads(service: &Hosted) -> bool {
 }
 
 async fn service(nats: &Nats, redis: &Redis, election: &str) -> Hosted {
-    let environment = Environment::from([
-        ("NATS_SERVER1", nats.url()),
-        ("REDIS_HOSTNAME", redis.host().clone()),
-        ("REDIS_PORT", redis.port().to_string()),
-        ("ENVIRONMENT_NAME", "test".to_owned()),
-        ("LEADER_ELECTION", election.to_owned()),
-        ("HTTP_PORT", "0".to_owned()),
-        ("METRICS_PORT", "0".to_owned()),
-    ]);
-    let mut service = Hosted::start(&Runnable::of::<Monitor>(), environment, Clock::system());
-    service.started().await.unwrap();
+    let environment = Environment::from_iter(testkit::settings(nats, redis))
+        .with("ENVIRONMENT_NAME", "test")
+        .with("LEADER_ELECTION", election);
+    let service = testkit::run::<Monitor>(environment).await;
     until("it is ready", || service.host.not_ready().is_empty()).await;
     service
 }

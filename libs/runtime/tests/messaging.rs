@@ -79,14 +79,8 @@ async fn until(port: u16, path: &str, expected: u16) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_healthy_once_subscribed_ready_while_connected_and_answers_before_it_stops() {
     let (nats, redis) = (Nats::start().await, Redis::start().await);
-    let environment = Environment::from([
-        ("NATS_SERVER1", nats.url()),
-        ("REDIS_HOSTNAME", redis.host()),
-        ("REDIS_PORT", redis.port().to_string()),
-        ("ENVIRONMENT_NAME", "test".to_owned()),
-        ("HTTP_PORT", "0".to_owned()),
-        ("METRICS_PORT", "0".to_owned()),
-    ]);
+    let environment =
+        Environment::from_iter(testkit::settings(&nats, &redis)).with("ENVIRONMENT_NAME", "test");
     nats.kill9();
     let host = Host::new(Clock::system(), CancellationToken::new());
     let given = host.clone();

@@ -7,7 +7,10 @@
 //! - [`StubPeers`]: other services of the fleet that answer by rules and remember the requests.
 //! - [`OldPeer`]: a requester and replier that behaves like the existing deployment.
 //! - [`malformation`]: what can be wrong with a message.
-//! - [`recordings`]: plays the recorded exchanges against a running service.
+//! - [`recordings`]: a [`recordings::Stage`] around a service of ours, which it can run ([`recordings::Stage::with`]), and
+//!   the recorded exchanges, played against it.
+//! - [`run`]: a service of ours in the background of a test; [`settings`]: by which it finds the servers.
+//! - [`salesforce`]: the login of the two dispatch systems.
 //!
 //! Everything here panics with a readable text where a test could do nothing but fail.
 #![allow(clippy::panic, reason = "a test kit ends the test")]
@@ -15,6 +18,7 @@
 
 mod folders;
 mod front;
+mod hosting;
 pub mod malformation;
 mod mongo;
 mod nats;
@@ -24,10 +28,12 @@ mod process;
 pub mod recordings;
 mod redis_server;
 mod rule;
+pub mod salesforce;
 mod stub_peers;
 mod stub_upstream;
 
 pub use front::Front;
+pub use hosting::{PATIENCE, run, run_at, settings, why_not};
 pub use mongo::Mongo;
 pub use nats::{Nats, NatsCluster, NatsOptions};
 pub use old_peer::{OldPeer, OldReply, Via};

@@ -130,9 +130,8 @@ impl Cts {
     }
 
     async fn update(&self, call: Call<Change>) -> Reply {
-        let updated = |_: &_| Ok(sobjects::updated());
-        let reply =
-            self.write(sobjects::update(&call.request), call.deadline, updated, sobjects::updated).await;
+        let update = sobjects::update(&call.request);
+        let reply = self.write(update, call.deadline, sobjects::updated, sobjects::dry_run_update).await;
         let dispatch_id = call.request.dispatch_id;
         tracing::info!(%dispatch_id, request_id = %call.request_id, status = reply.code(), "dispatch changed");
         reply

@@ -50,8 +50,17 @@ pub fn created(response: &Response) -> Result<Reply, &'static str> {
     Ok(Reply::raw(if success { 200 } else { 400 }, answer))
 }
 
-/// The reply to a change; Salesforce answers 204 and nothing.
-pub fn updated() -> Reply {
+/// The reply to a change.
+///
+/// # Errors
+/// When the answer has content: Salesforce's is a 204 without any, so this is somebody else's, e.g. a page about
+/// maintenance, and nothing is known of the change.
+pub fn updated(response: &Response) -> Result<Reply, &'static str> {
+    if response.body.is_empty() { Ok(dry_run_update()) } else { Err("content where none belongs") }
+}
+
+/// What a change is answered with when it is not sent (`WRITE_MODE=dry-run`).
+pub fn dry_run_update() -> Reply {
     Reply::ok(&json!({}))
 }
 
@@ -86,6 +95,17 @@ mod tests {
                 assert_eq!(reply.body().unwrap().get(), body);
             }
         }
+    }
+
+    #[test]
+    fn a_change_is_answered_without_content() {
+        let answer = |status, body: &'static str| {
+            let body = Bytes::from_static(body.as_bytes());
+            let response = Response { status, headers: HeaderMap::new(), body, session_refused: false };
+            updated(&response).map(|reply| reply.code())
+        };
+        assert_eq!(answer(204, ""), Ok(200));
+        assert_eq!(answer(200, "<html>"), Err("content where none belongs"));
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! The service against the sandbox, as the fleet runs it on one machine.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
-#[allow(dead_code, reason = "not every test file uses all of it")]
-mod running;
-
+use cts_bridge::CtsBridge;
 use redis::AsyncCommands as _;
-use running::start;
+use runtime::{Environment, Hosted};
 use sandbox::{Fault, Mode, Running, Sandbox, SandboxOptions, ThirdParty};
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
@@ -24,12 +22,11 @@ async fn sandbox() -> Running {
     Sandbox::start(SandboxOptions { edges: 40, ..Default::default() }).await.unwrap()
 }
 
-async fn stage(sandbox: &Running, environment: &str) -> (Stage, runtime::Hosted) {
+async fn stage(sandbox: &Running, environment: &str) -> (Stage, Hosted) {
     let stage = Stage::start("cts-bridge").await;
     let settings = settings(sandbox, environment);
-    let settings: Vec<(&str, &str)> =
-        settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let running = start(&stage, &settings).await;
+    let environment = Environment::from_iter(stage.environment()).merged(&settings.into_iter().collect());
+    let running = testkit::run::<CtsBridge>(environment).await;
     (stage, running)
 }
 

@@ -1,14 +1,12 @@
 //! `cts.dispatch.post` and `cts.dispatch.update` over real NATS, Redis and HTTP.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
-#[allow(dead_code, reason = "not every test file uses all of it")]
-mod running;
-
 use contracts::cts::REQUIRED_KEYS;
-use running::{PATIENCE, login, sessions, stage, start};
+use cts_bridge::CtsBridge;
 use serde_json::{Value, json};
-use testkit::Rule;
 use testkit::recordings::Stage;
+use testkit::salesforce::{NO_CACHE, headers, login, sessions};
+use testkit::{PATIENCE, Rule};
 
 const POST: &str = "cts.dispatch.post";
 const UPDATE: &str = "cts.dispatch.update";
@@ -27,32 +25,22 @@ fn created() -> Value {
     json!({"id": "a26YY", "success": true, "errors": []})
 }
 
-/// Asks under another `request_id`, so that it counts as another request.
-async fn ask_as(stage: &Stage, id: &str, subject: &str, body: Value) -> (i64, Value) {
-    let envelope = json!({"request_id": id, "body": body});
-    let mut reply = stage.requester.request(subject, &envelope, PATIENCE).await.envelope();
-    (reply["status"].as_i64().unwrap(), reply["body"].take())
-}
-
 #[tokio::test]
 async fn a_record_is_created_with_the_body_as_it_came() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
     stage.upstream.answer(Rule::on("POST", CREATE).status(201).json(&created()));
     let mut body = whole();
     body["job_site_street_2"] = json!(null);
     assert_eq!(stage.ask(POST, body.clone()).await, (200, created()));
     let call = stage.upstream.calls_to("/Service__c/").remove(0);
     assert_eq!(call.json(), body);
-    assert_eq!(call.header("authorization"), Some("Bearer session-a"));
-    assert_eq!(call.header("content-type"), Some("application/json"));
-    assert_eq!(call.header("x-prettyprint"), Some("1"));
-    let cache = "no-cache, no-store, no-transform, max-age=0, only-if-cached";
-    assert_eq!(call.header("cache-control"), Some(cache));
+    let expected = [Some("Bearer session-a"), Some("application/json"), Some("1"), Some(NO_CACHE)];
+    assert_eq!(headers(&call), expected);
 }
 
 #[tokio::test]
 async fn what_salesforce_thinks_of_a_new_record_is_the_reply() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
     let refused = json!({"id": null, "success": false, "errors": [{"message": "x"}]});
     for (id, rule, status, body) in [
         ("a", Rule::on("POST", CREATE).json(&refused), 400, refused.clone()),
@@ -73,14 +61,14 @@ async fn what_salesforce_thinks_of_a_new_record_is_the_reply() {
         ),
     ] {
         stage.upstream.rules(vec![rule]);
-        assert_eq!(ask_as(&stage, id, POST, whole()).await, (status, body), "{id}");
+        assert_eq!(stage.ask_as(id, POST, whole()).await, (status, body), "{id}");
     }
     assert_eq!(stage.upstream.calls_to("/Service__c/").len(), 4, "a create is never repeated");
 }
 
 #[tokio::test]
 async fn a_create_whose_outcome_is_not_known_is_never_repeated() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
     stage.upstream.rules(vec![Rule::on("POST", CREATE).drops()]);
     let first = stage.ask(POST, whole()).await;
     assert_eq!(first.0, 503);
@@ -90,7 +78,7 @@ async fn a_create_whose_outcome_is_not_known_is_never_repeated() {
 
 #[tokio::test]
 async fn a_create_that_surely_was_not_sent_may_be_repeated() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
     stage.upstream.answer(Rule::on("POST", CREATE).status(201).json(&created()));
     stage.upstream.down().await;
     let (status, text) = stage.ask(POST, whole()).await;
@@ -107,26 +95,26 @@ async fn a_create_that_surely_was_not_sent_may_be_repeated() {
 
 #[tokio::test]
 async fn an_expired_session_is_renewed_and_the_write_repeated_once() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
     stage.upstream.rules(vec![Rule::on("POST", CREATE).status(201).json(&created())]);
-    assert_eq!(ask_as(&stage, "first", POST, whole()).await.0, 200);
+    assert_eq!(stage.ask_as("first", POST, whole()).await.0, 200);
     stage.upstream.rules(vec![
         Rule::on("POST", CREATE).status(401).times(1),
-        login("session-b"),
+        login("cts", "session-b"),
         Rule::on("POST", CREATE).status(201).json(&created()),
     ]);
-    assert_eq!(ask_as(&stage, "second", POST, whole()).await, (200, created()));
-    assert_eq!(sessions(&stage, "/Service__c/"), ["session-a", "session-a", "session-b"]);
+    assert_eq!(stage.ask_as("second", POST, whole()).await, (200, created()));
+    assert_eq!(sessions(&stage.upstream, "/Service__c/"), ["session-a", "session-a", "session-b"]);
     stage.upstream.take_calls();
-    stage.upstream.rules(vec![Rule::on("POST", CREATE).status(401), login("session-c")]);
-    let (status, text) = ask_as(&stage, "third", POST, whole()).await;
+    stage.upstream.rules(vec![Rule::on("POST", CREATE).status(401), login("cts", "session-c")]);
+    let (status, text) = stage.ask_as("third", POST, whole()).await;
     assert!(text.as_str().unwrap().starts_with("Expired session for https://cts.example.test/"), "{text}");
     assert_eq!((status, stage.upstream.calls_to("/Service__c/").len()), (500, 2));
 }
 
 #[tokio::test]
 async fn fields_are_changed() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
     stage.upstream.answer(Rule::on("PATCH", RECORD).status(204));
     assert_eq!(stage.ask(UPDATE, change()).await, (200, json!({})));
     let call = stage.upstream.calls_to("/a26XX").remove(0);
@@ -137,7 +125,7 @@ async fn fields_are_changed() {
     stage
         .upstream
         .rules(vec![Rule::on("PATCH", RECORD).status(404).json(&json!([{"errorCode": "NOT_FOUND"}]))]);
-    let (status, text) = ask_as(&stage, "b", UPDATE, change()).await;
+    let (status, text) = stage.ask_as("b", UPDATE, change()).await;
     let url = "https://cts.example.test/services/data/v42.0/sobjects/Service__c/a26XX";
     let expected = format!(r#"Resource not found: {url}. Response content: [{{"errorCode":"NOT_FOUND"}}]"#);
     assert_eq!((status, text), (500, json!(expected)));
@@ -145,14 +133,14 @@ async fn fields_are_changed() {
 
 #[tokio::test]
 async fn an_id_stays_one_segment_of_the_path() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
     stage.upstream.answer(Rule::on("PATCH", "").status(204));
     let with = |id: &str| json!({"dispatch_id": id, "payload": {}});
-    assert_eq!(ask_as(&stage, "a", UPDATE, with("../Account/1?x")).await.0, 200);
+    assert_eq!(stage.ask_as("a", UPDATE, with("../Account/1?x")).await.0, 200);
     let call = stage.upstream.calls().into_iter().find(|call| call.method == "PATCH").unwrap();
     assert!(call.path.ends_with("/sobjects/Service__c/..%2FAccount%2F1%3Fx"), "{}", call.path);
     for id in ["", ".", ".."] {
-        let (status, text) = ask_as(&stage, "b", UPDATE, with(id)).await;
+        let (status, text) = stage.ask_as("b", UPDATE, with(id)).await;
         let expected = "Cannot be asked of CTS: `dispatch_id` cannot be part of a path";
         assert_eq!((status, text), (400, json!(expected)));
     }
@@ -160,7 +148,7 @@ async fn an_id_stays_one_segment_of_the_path() {
 
 #[tokio::test]
 async fn what_is_missing_is_named() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
     for (subject, body, text) in [
         (POST, json!(null), r#"Must include "body" in request"#),
         (UPDATE, json!({"payload": {}}), r#"Must include "dispatch_id" in request"#),
@@ -179,7 +167,7 @@ async fn what_is_missing_is_named() {
 #[tokio::test]
 async fn only_dev_may_write_and_the_others_are_told_at_once() {
     for environment in ["production", "staging"] {
-        let (stage, _running) = stage(&[("CURRENT_ENVIRONMENT", environment)]).await;
+        let (stage, _running) = Stage::with::<CtsBridge>(&[("CURRENT_ENVIRONMENT", environment)]).await;
         for (subject, body) in [(POST, whole()), (UPDATE, change())] {
             let (status, text) = stage.ask(subject, body).await;
             assert_eq!(status, 501);
@@ -192,12 +180,11 @@ async fn only_dev_may_write_and_the_others_are_told_at_once() {
 
 #[tokio::test]
 async fn a_dry_run_validates_answers_and_sends_nothing() {
-    let stage = Stage::start("cts-bridge").await;
-    let _running = start(&stage, &[("WRITE_MODE", "dry-run")]).await;
+    let (stage, _running) = Stage::with::<CtsBridge>(&[("WRITE_MODE", "dry-run")]).await;
     let (status, body) = stage.ask(POST, whole()).await;
     assert_eq!((status, &body["success"]), (200, &json!(true)));
     assert_eq!(stage.ask(UPDATE, change()).await, (200, json!({})));
     assert_eq!(stage.ask(POST, json!({})).await.0, 400);
-    assert_eq!(ask_as(&stage, "b", UPDATE, json!({"dispatch_id": "..", "payload": {}})).await.0, 400);
+    assert_eq!(stage.ask_as("b", UPDATE, json!({"dispatch_id": "..", "payload": {}})).await.0, 400);
     assert!(stage.upstream.calls().iter().all(|call| !call.path.contains("sobjects")));
 }

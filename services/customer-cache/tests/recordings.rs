@@ -11,9 +11,11 @@
 
 mod running;
 
-use running::{no_refresh, start, store};
+use customer_cache::CustomerCache;
+use running::no_refresh;
 use runtime::Clock;
 use serde_json::{Value, json};
+use testkit::PATIENCE;
 use testkit::recordings::{Exchange, Report, Stage};
 
 /// Host to list, so that `exchange` is answered as recorded.
@@ -64,7 +66,7 @@ fn kept_out(exchange: &Exchange, host: &str) -> Vec<Value> {
 async fn every_recorded_request_is_answered_right() {
     let stage = Stage::start("customer-cache").await;
     no_refresh(&stage).await;
-    let service = start(&stage, &Clock::system(), &[]).await;
+    let service = stage.run_at::<CustomerCache>(&Clock::system(), &[]).await;
     let all = stage.exchanges();
     let mut report = Report::default();
     for exchange in all.iter().filter(|exchange| exchange.subject.is_some()) {
@@ -76,7 +78,7 @@ async fn every_recorded_request_is_answered_right() {
         }
         for (host, mut list) in lists(exchange, &all) {
             list.extend(kept_out(exchange, &host));
-            store(&stage, &format!("dev-{host}"), &json!(list).to_string()).await;
+            stage.store(&format!("dev-{host}"), &json!(list).to_string()).await;
         }
         report.add(stage.play(exchange, &all).await);
     }
@@ -91,8 +93,8 @@ async fn hosts_that_all_fail_are_asked_and_change_nothing() {
     let stage = Stage::start("customer-cache").await;
     stage.peers.answer("get.links.with.edge.info", json!({"body": "links failed", "status": 500})).await;
     stage.peers.answer("notification.slack.request", json!({"status": 200})).await;
-    let service = start(&stage, &Clock::system(), &[]).await;
-    let told = stage.peers.until(running::PATIENCE, |requests| {
+    let service = stage.run_at::<CustomerCache>(&Clock::system(), &[]).await;
+    let told = stage.peers.until(PATIENCE, |requests| {
         requests.iter().any(|request| request.subject == "notification.slack.request")
     });
     assert!(told.await);
@@ -107,7 +109,7 @@ async fn hosts_that_all_fail_are_asked_and_change_nothing() {
         json!(hosts),
         json!(["vco1.example.test", "vco2.example.test", "vco3.example.test", "vco4.example.test"])
     );
-    assert_eq!(running::stored(&stage, "dev-next_refresh_date").await, None);
+    assert_eq!(stage.stored("dev-next_refresh_date").await, None);
     let (status, _) = running::ask(&stage, json!({"filter": {}})).await;
     assert_eq!(status, 202);
     service.stop().await.unwrap();

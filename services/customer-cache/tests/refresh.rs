@@ -10,9 +10,11 @@ mod running;
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use chrono::{DateTime, Utc};
-use running::{PATIENCE, ask, serials, start, store, stored};
+use customer_cache::CustomerCache;
+use running::{ask, serials};
 use runtime::Clock;
 use serde_json::{Value, json};
+use testkit::PATIENCE;
 use testkit::recordings::Stage;
 
 const HOST: &str = "vco1.example.test";
@@ -55,7 +57,7 @@ fn clock(at: &str) -> Clock {
 /// Waits until a refresh is over: its end is the next refresh's instant.
 async fn refreshed(stage: &Stage, next: &str) {
     let until = tokio::time::Instant::now() + PATIENCE;
-    while stored(stage, "dev-next_refresh_date").await.as_deref() != Some(next) {
+    while stage.stored("dev-next_refresh_date").await.as_deref() != Some(next) {
         assert!(tokio::time::Instant::now() < until, "no refresh");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
@@ -65,7 +67,7 @@ async fn refreshed(stage: &Stage, next: &str) {
 async fn a_monitored_edge_is_served_with_everything_known_of_it() {
     let stage = Stage::start("customer-cache").await;
     peers(&stage, &[row("VC1234567", 345, None)]).await;
-    let service = start(&stage, &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
     refreshed(&stage, "01/31/2022, 16:00:00").await;
     let (status, body) =
         ask(&stage, json!({"filter": {HOST: []}, "last_contact_filter": "2022-01-24 12:00:00.000000"})).await;
@@ -81,7 +83,7 @@ async fn a_monitored_edge_is_served_with_everything_known_of_it() {
     }]);
     assert_eq!(body, expected);
     assert_eq!(
-        serde_json::from_str::<Value>(&stored(&stage, "dev-vco1.example.test").await.unwrap()).unwrap(),
+        serde_json::from_str::<Value>(&stage.stored("dev-vco1.example.test").await.unwrap()).unwrap(),
         expected
     );
     service.stop().await.unwrap();
@@ -104,8 +106,8 @@ async fn a_refresh_is_laid_over_the_stored_list_and_mailed() {
         json!({"edge": {"host": HOST, "enterprise_id": 12, "edge_id": id}, "serial_number": serial,
                "bruin_client_info": {"client_id": 1}, "of_another_version": true})
     };
-    store(&stage, "dev-vco1.example.test", &json!([old("A", 1), old("B", 2), old("C", 3)]).to_string()).await;
-    let service = start(&stage, &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    stage.store("dev-vco1.example.test", &json!([old("A", 1), old("B", 2), old("C", 3)]).to_string()).await;
+    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
     refreshed(&stage, "01/31/2022, 16:00:00").await;
 
     let (_, body) = ask(&stage, json!({"filter": {}})).await;
@@ -147,14 +149,14 @@ async fn with_bruin_down_the_stored_list_stays_and_one_message_tells_for_all() {
     stage.peers.answer("bruin.customer.get.info", json!({"body": "down", "status": 500})).await;
     let list = json!([{"edge": {"host": HOST, "enterprise_id": 12, "edge_id": 1}, "serial_number": "A"}])
         .to_string();
-    store(&stage, "dev-vco1.example.test", &list).await;
-    let service = start(&stage, &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    stage.store("dev-vco1.example.test", &list).await;
+    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
     let told = |requests: &[testkit::PeerRequest]| {
         requests.iter().filter(|request| request.subject == "notification.slack.request").count() == 2
     };
     assert!(stage.peers.until(PATIENCE, told).await);
     refreshed(&stage, "01/31/2022, 16:00:00").await;
-    assert_eq!(stored(&stage, "dev-vco1.example.test").await.unwrap(), list);
+    assert_eq!(stage.stored("dev-vco1.example.test").await.unwrap(), list);
     let texts: Vec<String> = stage
         .peers
         .requests_on("notification.slack.request")
@@ -183,9 +185,9 @@ async fn a_host_that_failed_is_tried_again_with_the_next_tick() {
         .await;
     let clock = clock("2022-01-31T12:00:00Z");
     let hosts = ("VELOCLOUD_HOSTS", r#"["vco1.example.test","vco2.example.test"]"#);
-    let service = start(&stage, &clock, &[hosts, ("REFRESH_CHECK_INTERVAL", "300")]).await;
+    let service = stage.run_at::<CustomerCache>(&clock, &[hosts, ("REFRESH_CHECK_INTERVAL", "300")]).await;
     refreshed(&stage, "01/31/2022, 16:00:00").await;
-    assert_eq!(stored(&stage, "dev-vco2.example.test").await, None);
+    assert_eq!(stage.stored("dev-vco2.example.test").await, None);
 
     let mut second = row("Z", 9, None);
     second["host"] = json!(other);
@@ -194,7 +196,7 @@ async fn a_host_that_failed_is_tried_again_with_the_next_tick() {
     clock.sleepers(1).await;
     clock.advance(std::time::Duration::from_secs(300));
     let until = tokio::time::Instant::now() + PATIENCE;
-    while stored(&stage, "dev-vco2.example.test").await.is_none() {
+    while stage.stored("dev-vco2.example.test").await.is_none() {
         assert!(tokio::time::Instant::now() < until, "the host is not tried again");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
@@ -205,7 +207,7 @@ async fn a_host_that_failed_is_tried_again_with_the_next_tick() {
         .map(|request| request.body()["host"].clone())
         .collect();
     assert_eq!(asked, [json!(other)], "only the failed host");
-    assert_eq!(stored(&stage, "dev-next_refresh_date").await.unwrap(), "01/31/2022, 16:00:00");
+    assert_eq!(stage.stored("dev-next_refresh_date").await.unwrap(), "01/31/2022, 16:00:00");
     service.stop().await.unwrap();
 }
 
@@ -214,7 +216,10 @@ async fn of_two_replicas_one_refreshes_and_both_serve() {
     let stage = Stage::start("customer-cache").await;
     peers(&stage, &[row("A", 1, None)]).await;
     let clock = clock("2022-01-31T12:00:00Z");
-    let (one, two) = tokio::join!(start(&stage, &clock, &[ONE_HOST]), start(&stage, &clock, &[ONE_HOST]));
+    let (one, two) = tokio::join!(
+        stage.run_at::<CustomerCache>(&clock, &[ONE_HOST]),
+        stage.run_at::<CustomerCache>(&clock, &[ONE_HOST])
+    );
     refreshed(&stage, "01/31/2022, 16:00:00").await;
     for _ in 0..20 {
         assert_eq!(ask(&stage, json!({"filter": {}})).await.0, 200);
@@ -228,7 +233,7 @@ async fn of_two_replicas_one_refreshes_and_both_serve() {
 async fn a_list_of_many_megabytes_travels_by_token_and_follows_what_redis_holds() {
     let stage = Stage::start("customer-cache").await;
     running::no_refresh(&stage).await;
-    let service = start(&stage, &Clock::system(), &[ONE_HOST]).await;
+    let service = stage.run_at::<CustomerCache>(&Clock::system(), &[ONE_HOST]).await;
     let list = |count: i64| {
         let edge = |id| {
             json!({"edge": {"host": HOST, "enterprise_id": 1, "edge_id": id}, "serial_number": format!("VC{id}"),
@@ -237,7 +242,7 @@ async fn a_list_of_many_megabytes_travels_by_token_and_follows_what_redis_holds(
         json!((0..count).map(edge).collect::<Vec<_>>()).to_string()
     };
     for count in [4_000, 4_001, 3] {
-        store(&stage, "dev-vco1.example.test", &list(count)).await;
+        stage.store("dev-vco1.example.test", &list(count)).await;
         for _ in 0..2 {
             let (status, body) = ask(&stage, json!({"filter": {}})).await;
             assert_eq!((status, body.as_array().unwrap().len()), (200, usize::try_from(count).unwrap()));
@@ -258,7 +263,9 @@ async fn a_lost_redis_is_told_by_503_and_comes_back() {
         .query_async(&mut connection)
         .await
         .unwrap();
-    let service = start(&stage, &Clock::system(), &[ONE_HOST, ("REDIS_CUSTOMER_CACHE_PORT", &port)]).await;
+    let service = stage
+        .run_at::<CustomerCache>(&Clock::system(), &[ONE_HOST, ("REDIS_CUSTOMER_CACHE_PORT", &port)])
+        .await;
     assert_eq!(ask(&stage, json!({"filter": {}})).await.0, 202);
     own.kill9();
     assert_eq!(ask(&stage, json!({"filter": {}})).await.0, 503);
@@ -273,17 +280,13 @@ async fn a_lost_redis_is_told_by_503_and_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_redis_the_service_does_not_start_and_says_so() {
     let stage = Stage::start("customer-cache").await;
-    let environment =
-        runtime::Environment::from_iter(stage.environment()).with("REDIS_CUSTOMER_CACHE_PORT", "1");
-    let runnable = runtime::Runnable::of::<customer_cache::CustomerCache>();
-    let mut service = runtime::Hosted::start(&runnable, environment, Clock::system());
-    let error = format!("{:#}", service.started().await.unwrap_err());
+    let error = stage.why_not::<CustomerCache>(&[("REDIS_CUSTOMER_CACHE_PORT", "1")]).await;
     assert!(error.contains("REDIS_CUSTOMER_CACHE_HOSTNAME"), "{error}");
 }
 
 #[test]
 fn an_empty_environment_names_every_missing_variable() {
-    let runnable = runtime::Runnable::of::<customer_cache::CustomerCache>();
+    let runnable = runtime::Runnable::of::<CustomerCache>();
     let errors = runnable.check(&runtime::Environment::default()).unwrap_err().to_string();
     for name in [
         "NATS_SERVER1",

@@ -1,15 +1,12 @@
 //! The service over real NATS, Redis and HTTP: what the recordings do not show.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
-mod running;
-
+use digi_bridge::DigiBridge;
 use std::time::Duration;
 
-use running::{PATIENCE, start};
-use runtime::Hosted;
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
-use testkit::{Received, Rule, Via};
+use testkit::{PATIENCE, Received, Rule, Via};
 
 const REBOOT: &str = "^/DeviceManagement_API/rest/Recovery/RecoverDevice$";
 const LOGS: &str = "^/DeviceManagement_API/rest/Recovery/Logs$";
@@ -31,27 +28,21 @@ fn logins(calls: &[Received]) -> usize {
     calls.iter().filter(|call| call.path.ends_with("/oauth/token")).count()
 }
 
-async fn stage() -> (Stage, Hosted) {
-    let stage = Stage::start("digi-bridge").await;
-    let running = start(&stage, &[]).await;
-    (stage, running)
-}
-
 #[tokio::test]
 async fn a_repeated_reboot_is_answered_from_memory_also_by_another_replica() {
-    let (stage, first) = stage().await;
+    let (stage, first) = Stage::with::<DigiBridge>(&[]).await;
     stage.upstream.answer(started());
     let answer = stage.ask("digi.reboot", reboot()).await;
     assert_eq!(answer.0, 200);
     drop(first);
-    let _second = start(&stage, &[]).await;
+    let _second = stage.run::<DigiBridge>(&[]).await;
     assert_eq!(stage.ask("digi.reboot", reboot()).await, answer);
     assert_eq!(stage.upstream.calls_to("/RecoverDevice").len(), 1);
 }
 
 #[tokio::test]
 async fn a_duplicate_waits_for_the_reboot_in_flight() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
     stage.upstream.answer(started());
     let hold = stage.upstream.hold();
     let both = async { tokio::join!(stage.ask("digi.reboot", reboot()), stage.ask("digi.reboot", reboot())) };
@@ -67,7 +58,7 @@ async fn a_duplicate_waits_for_the_reboot_in_flight() {
 
 #[tokio::test]
 async fn a_reboot_that_was_surely_not_sent_may_be_repeated() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
     stage.upstream.answer(started());
     stage.upstream.down().await;
     let (status, body) = stage.ask("digi.reboot", reboot()).await;
@@ -79,7 +70,7 @@ async fn a_reboot_that_was_surely_not_sent_may_be_repeated() {
 
 #[tokio::test]
 async fn a_reboot_whose_connection_breaks_is_never_sent_again() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
     stage.upstream.rules(vec![Rule::on("POST", REBOOT).drops()]);
     let first = stage.ask("digi.reboot", reboot()).await;
     assert_eq!(first.0, 500);
@@ -89,7 +80,7 @@ async fn a_reboot_whose_connection_breaks_is_never_sent_again() {
 
 #[tokio::test]
 async fn a_401_leads_to_one_login_and_one_repetition() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
     let unauthorized = Rule::on("POST", REBOOT).status(401).json(&json!([{"Message": "unauthorized"}]));
     stage.upstream.rules(vec![unauthorized.clone().times(1), token("token-b", 3600), started()]);
     assert_eq!(stage.ask("digi.reboot", reboot()).await.0, 200);
@@ -109,7 +100,7 @@ async fn a_401_leads_to_one_login_and_one_repetition() {
 async fn without_a_token_the_reply_says_so_and_the_next_login_is_tried_on_demand() {
     let stage = Stage::start("digi-bridge").await;
     stage.upstream.rules(vec![Rule::on("POST", LOGIN).status(500).text("secret-in-answer")]);
-    let _running = start(&stage, &[]).await;
+    let _running = stage.run::<DigiBridge>(&[]).await;
     let (status, body) = stage.ask("get.digi.recovery.logs", json!({})).await;
     assert_eq!((status, body), (500, json!("Missing BEARER token")));
     stage.upstream.rules(vec![Rule::on("GET", LOGS).json(&json!({"Logs": []}))]);
@@ -124,7 +115,7 @@ async fn without_a_token_the_reply_says_so_and_the_next_login_is_tried_on_demand
 async fn a_token_is_renewed_before_it_expires() {
     let stage = Stage::start("digi-bridge").await;
     stage.upstream.fallback(vec![token("short", 1)]);
-    let running = start(&stage, &[]).await;
+    let running = stage.run::<DigiBridge>(&[]).await;
     assert!(stage.upstream.until(PATIENCE, |calls| logins(calls) >= 3).await);
     assert_ne!(
         running.metrics("digi_token_created_timestamp_seconds"),
@@ -133,7 +124,7 @@ async fn a_token_is_renewed_before_it_expires() {
 
     let stage = Stage::start("digi-bridge").await;
     stage.upstream.fallback(vec![token("long", 3600)]);
-    let _running = start(&stage, &[("DIGI_TOKEN_TTL", "1")]).await;
+    let _running = stage.run::<DigiBridge>(&[("DIGI_TOKEN_TTL", "1")]).await;
     assert!(stage.upstream.until(PATIENCE, |calls| logins(calls) >= 3).await);
 }
 
@@ -141,7 +132,7 @@ async fn a_token_is_renewed_before_it_expires() {
 async fn a_dry_run_validates_answers_and_sends_nothing() {
     let stage = Stage::start("digi-bridge").await;
     stage.upstream.answer(Rule::on("GET", LOGS).json(&json!({"Logs": []})));
-    let _running = start(&stage, &[("WRITE_MODE", "dry-run")]).await;
+    let _running = stage.run::<DigiBridge>(&[("WRITE_MODE", "dry-run")]).await;
     let (status, body) = stage.ask("digi.reboot", reboot()).await;
     assert_eq!((status, &body[0]["VeloSerial"]), (200, &json!("VC1234567")));
     assert_eq!(stage.ask("digi.reboot", json!({})).await.0, 400);
@@ -151,7 +142,7 @@ async fn a_dry_run_validates_answers_and_sends_nothing() {
 
 #[tokio::test]
 async fn parameters_travel_as_headers_and_nothing_else_does() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
     stage.upstream.answer(started());
     let mut body = reboot();
     body["igzID"] = json!("forged");
@@ -175,7 +166,7 @@ async fn parameters_travel_as_headers_and_nothing_else_does() {
 
 #[tokio::test]
 async fn requests_and_replies_of_more_than_a_megabyte_pass() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
     let logs: Vec<Value> = (0..9_000).map(|id| json!({"Id": id, "Notes": "n".repeat(120)})).collect();
     let page = json!({"Logs": logs, "Count": 9_000});
     stage.upstream.answer(Rule::on("GET", LOGS).json(&page));
@@ -190,7 +181,7 @@ async fn requests_and_replies_of_more_than_a_megabyte_pass() {
 
 #[tokio::test]
 async fn garbage_is_refused_and_the_service_goes_on() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
     stage.upstream.answer(Rule::on("GET", LOGS).json(&json!({"Logs": []})));
     for payload in ["", "hello", "null", "[1]", "{", "\u{0}", r#"{"is_stored":true}"#] {
         let sent = stage.requester.request_bytes("digi.reboot", payload.into(), Via::Size, PATIENCE);
@@ -201,7 +192,7 @@ async fn garbage_is_refused_and_the_service_goes_on() {
 
 #[tokio::test]
 async fn secrets_stay_out_of_replies() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
     for (rule, what) in [
         (Rule::on("GET", LOGS).text("<html>token-a"), "garbage"),
         (Rule::on("GET", LOGS).drops(), "no answer"),
@@ -220,7 +211,7 @@ async fn secrets_stay_out_of_replies() {
 
 #[tokio::test]
 async fn the_stop_waits_for_what_is_in_flight() {
-    let (stage, running) = stage().await;
+    let (stage, running) = Stage::with::<DigiBridge>(&[]).await;
     stage.upstream.answer(started().delay(Duration::from_millis(300)));
     let asked = stage.ask("digi.reboot", reboot());
     let stopped = async {

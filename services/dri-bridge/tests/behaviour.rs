@@ -3,12 +3,12 @@
 
 mod running;
 
+use dri_bridge::DriBridge;
 use redis::AsyncCommands;
-use running::{PATIENCE, SUBJECT, ask, created, pending, request, result, start, store, stored, token};
-use runtime::{Environment, Hosted, Runnable};
+use running::{SUBJECT, ask, created, pending, request, result, store, stored, token};
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
-use testkit::{Received, Rule, Via};
+use testkit::{PATIENCE, Received, Rule, Via};
 
 const NOT_YET: &str = "Data is still being fetched from DRI for serial 700001";
 
@@ -20,12 +20,6 @@ fn not_yet() -> (i64, Value) {
     (204, json!(NOT_YET))
 }
 
-async fn stage() -> (Stage, Hosted) {
-    let stage = Stage::start("dri-bridge").await;
-    let running = start(&stage, &[]).await;
-    (stage, running)
-}
-
 fn logins(calls: &[Received]) -> usize {
     calls.iter().filter(|call| call.path == "/auth/login").count()
 }
@@ -33,7 +27,7 @@ fn logins(calls: &[Received]) -> usize {
 /// Examples 1 and 2.
 #[tokio::test]
 async fn a_caller_polls_until_the_data_are_there() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
     stage.upstream.rules(vec![
         pending(&json!([])),
         created(&json!(1_725_608)),
@@ -54,7 +48,7 @@ async fn a_caller_polls_until_the_data_are_there() {
 
 #[tokio::test]
 async fn a_call_is_made_as_the_existing_deployment_makes_it() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
     stage.upstream.rules(vec![pending(&json!([])), created(&json!("t 1&2")), result("")]);
     let body =
         json!({"serial_number": "7+0 é%", "parameter_set": {"ParameterNames": ["a b+c&é"], "Source": 0}});
@@ -82,7 +76,7 @@ async fn a_call_is_made_as_the_existing_deployment_makes_it() {
 /// Example 3 and Improve 6.
 #[tokio::test]
 async fn the_latest_pending_task_is_used_rather_than_a_new_one() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
     stage.upstream.rules(vec![pending(&json!([{"Id": "99"}, {"Id": "100"}])), result("")]);
     assert_eq!(ask(&stage, "700001").await, ready());
     assert_eq!(stored(&stage, "700001").await.0.as_deref(), Some(r#""100""#));
@@ -91,7 +85,7 @@ async fn the_latest_pending_task_is_used_rather_than_a_new_one() {
 
 #[tokio::test]
 async fn an_id_is_forgotten_when_the_task_is_of_no_use_and_kept_while_it_may_be() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
     let on_result = |status: u16| Rule::on("GET", "/parameter_tid$").status(status);
     let failed = json!({"status": "FAILED", "message": "There are no tasks in transaction ID=1725608"});
     for (rule, status, kept) in [
@@ -119,7 +113,7 @@ async fn an_id_is_forgotten_when_the_task_is_of_no_use_and_kept_while_it_may_be(
 
 #[tokio::test]
 async fn a_failure_before_there_is_a_task_stores_nothing() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
     let on_create = |status: u16| Rule::on("GET", "/parameter_returnid$").status(status);
     for (rule, expected) in [
         (on_create(504).text("late"), (504, json!("Getting task_id of 700001 timed out"))),
@@ -142,7 +136,7 @@ async fn a_failure_before_there_is_a_task_stores_nothing() {
 /// Improve 2.
 #[tokio::test]
 async fn a_401_leads_to_one_login_and_one_repetition() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
     let refused = Rule::on("GET", "/taskpending$").status(401).json(&json!({}));
     let task = [pending(&json!([])), created(&json!(1)), result("")];
     stage.upstream.rules([vec![refused.clone().times(1), token("new")], task.to_vec()].concat());
@@ -172,7 +166,7 @@ async fn without_a_token_the_reply_says_so_and_the_next_login_is_tried_on_demand
         Rule::on("POST", "/auth/login$").json(&json!({"token": "x"})),
     ] {
         stage.upstream.rules(vec![answer]);
-        let running = start(&stage, &[]).await;
+        let running = stage.run::<DriBridge>(&[]).await;
         assert_eq!(ask(&stage, "700001").await, (500, json!("Missing BEARER token")));
         // A token counts whatever the status beside it.
         stage.upstream.rules(vec![
@@ -194,8 +188,8 @@ async fn without_a_token_the_reply_says_so_and_the_next_login_is_tried_on_demand
 /// Improve 7.
 #[tokio::test]
 async fn of_many_requests_at_two_replicas_one_creates_a_task() {
-    let (stage, _one) = stage().await;
-    let _two = start(&stage, &[]).await;
+    let (stage, _one) = Stage::with::<DriBridge>(&[]).await;
+    let _two = stage.run::<DriBridge>(&[]).await;
     stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("Pending")]);
     let hold = stage.upstream.hold();
     let all = futures::future::join_all((0..8).map(|_| ask(&stage, "700001")));
@@ -217,7 +211,7 @@ async fn of_many_requests_at_two_replicas_one_creates_a_task() {
 
 #[tokio::test]
 async fn a_dead_replicas_lock_ends_by_itself() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
     stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("")]);
     let () = stage.redis.connection().await.pset_ex("dri-bridge:dev:lock:700001", "dead", 500).await.unwrap();
     assert_eq!(ask(&stage, "700001").await, ready());
@@ -225,7 +219,7 @@ async fn a_dead_replicas_lock_ends_by_itself() {
 
 #[tokio::test]
 async fn what_is_stored_and_is_no_id_is_replaced() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
     for damaged in ["{", "null", "\"\"", "[1]", "\u{fffd}"] {
         store(&stage, "700001", damaged).await;
         stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("")]);
@@ -237,7 +231,7 @@ async fn what_is_stored_and_is_no_id_is_replaced() {
 /// Improve 3.
 #[tokio::test]
 async fn a_lost_redis_is_told_by_500_and_comes_back() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
     stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("")]);
     stage.redis.kill9();
     let lost = (500, json!("The store of task ids cannot be used at the moment"));
@@ -250,7 +244,7 @@ async fn a_lost_redis_is_told_by_500_and_comes_back() {
 
 #[tokio::test]
 async fn replies_name_what_is_missing_and_dri_is_not_asked() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
     stage.upstream.take_calls();
     let incomplete = json!(r#"You must specify "serial_number" and "parameter_set" in the body"#);
     for body in [json!(null), json!([]), json!({}), json!({"serial_number": "1", "parameter_set": []})] {
@@ -274,7 +268,7 @@ async fn replies_name_what_is_missing_and_dri_is_not_asked() {
 
 #[tokio::test]
 async fn requests_and_replies_of_more_than_a_megabyte_pass() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
     let values: Vec<Value> =
         (0..9_000).map(|n| json!({"Name": format!("p{n}"), "Value": "v".repeat(120)})).collect();
     let data = json!({"Parameters": values, "ErrorCode": 100, "Message": ""});
@@ -293,7 +287,7 @@ async fn requests_and_replies_of_more_than_a_megabyte_pass() {
 
 #[tokio::test]
 async fn usage_is_counted_without_serials() {
-    let (stage, running) = stage().await;
+    let (stage, running) = Stage::with::<DriBridge>(&[]).await;
     stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("Pending")]);
     for serial in ["700001", "700002"] {
         assert_eq!(ask(&stage, serial).await.0, 204);
@@ -312,16 +306,13 @@ async fn usage_is_counted_without_serials() {
 #[tokio::test]
 async fn without_redis_the_service_does_not_start_and_says_so() {
     let stage = Stage::start("dri-bridge").await;
-    let environment = Environment::from_iter(stage.environment()).with("REDIS_PORT", "1");
-    let runnable = Runnable::of::<dri_bridge::DriBridge>();
-    let mut service = Hosted::start(&runnable, environment, runtime::Clock::system());
-    let error = format!("{:#}", service.started().await.unwrap_err());
+    let error = stage.why_not::<DriBridge>(&[("REDIS_PORT", "1")]).await;
     assert!(error.contains("REDIS_HOSTNAME"), "{error}");
 }
 
 #[tokio::test]
 async fn the_stop_waits_for_what_is_in_flight() {
-    let (stage, running) = stage().await;
+    let (stage, running) = Stage::with::<DriBridge>(&[]).await;
     stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("")]);
     let hold = stage.upstream.hold();
     let asked = ask(&stage, "700001");

@@ -5,7 +5,8 @@
 
 mod running;
 
-use running::{start, store};
+use dri_bridge::DriBridge;
+use running::store;
 use testkit::recordings::{Exchange, Report, Stage};
 
 /// The serial and the task id that was stored before: one that outlives the exchange without an end, or else the one
@@ -22,8 +23,7 @@ fn stored_before(exchange: &Exchange) -> Option<(String, String)> {
 
 #[tokio::test]
 async fn the_recordings_are_answered_alike() {
-    let stage = Stage::start("dri-bridge").await;
-    let _running = start(&stage, &[]).await;
+    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
     let all = stage.exchanges();
     let mut report = Report::default();
     for exchange in &all {

@@ -1,15 +1,13 @@
 //! The two subjects over real NATS, Redis and gRPC, by the specification's examples.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
-mod running;
+mod bridge;
 
+use bridge::{EmailTagger, METRICS, PREDICTION};
 use contracts::email_tagger::{NO_EMAIL, NO_OUTCOME};
-use running::{Scene, object};
+use model_bridges::{Scene, object};
 use sandbox::kre::Prepared;
 use serde_json::{Value, json};
-
-const PREDICTION: &str = "email_tagger.prediction.request";
-const METRICS: &str = "email_tagger.metrics.request";
 
 fn email() -> Value {
     json!({
@@ -43,7 +41,7 @@ fn predicts(tags: &Value) -> Prepared {
 
 #[tokio::test]
 async fn tags_are_rated() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<EmailTagger>::start(&[]).await;
     scene.prepare(
         "GetPrediction",
         predicts(&json!([{"tag_id": 1002, "probability": 0.67}, {"tag_id": 1004, "probability": 0.27}, {}])),
@@ -75,7 +73,7 @@ async fn tags_are_rated() {
 
 #[tokio::test]
 async fn nothing_predicted_is_null_also_without_success() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<EmailTagger>::start(&[]).await;
     for answer in [json!({"success": true, "email_id": "73111"}), json!({"message": "no idea"})] {
         scene.prepare("GetPrediction", Prepared::answer(object(answer)));
         assert_eq!(scene.ask(PREDICTION, email()).await, (200, Value::Null));
@@ -87,7 +85,7 @@ async fn nothing_predicted_is_null_also_without_success() {
 
 #[tokio::test]
 async fn the_outcome_is_saved() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<EmailTagger>::start(&[]).await;
     assert_eq!(scene.ask(METRICS, outcome()).await, (200, json!("Saved 1 metrics")));
     let call = scene.calls().remove(0);
     assert_eq!((call.rpc.as_str(), call.code), ("SaveMetrics", "OK"));
@@ -109,7 +107,7 @@ async fn the_outcome_is_saved() {
 
 #[tokio::test]
 async fn a_lone_tag_is_a_list_of_one() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<EmailTagger>::start(&[]).await;
     let mut body = outcome();
     body["original_email"]["tag_ids"] = json!("5");
     assert_eq!(scene.ask(METRICS, body).await.0, 200);
@@ -117,40 +115,8 @@ async fn a_lone_tag_is_a_list_of_one() {
 }
 
 #[tokio::test]
-async fn every_status_of_the_model_has_its_reply() {
-    let scene = Scene::start(&[]).await;
-    for (code, status) in [
-        ("INTERNAL", 400),
-        ("UNAUTHENTICATED", 401),
-        ("PERMISSION_DENIED", 403),
-        ("UNIMPLEMENTED", 404),
-        ("DEADLINE_EXCEEDED", 408),
-        ("CANCELLED", 500),
-        ("UNKNOWN", 500),
-        ("INVALID_ARGUMENT", 500),
-        ("NOT_FOUND", 500),
-        ("ALREADY_EXISTS", 500),
-        ("RESOURCE_EXHAUSTED", 500),
-        ("FAILED_PRECONDITION", 500),
-        ("ABORTED", 500),
-        ("OUT_OF_RANGE", 500),
-        ("UNAVAILABLE", 500),
-        ("DATA_LOSS", 500),
-    ] {
-        let details = format!("because of {code}");
-        let text = json!(format!("Grpc error details: {details}"));
-        scene.prepare("GetPrediction", Prepared::status(code, &details));
-        assert_eq!(scene.ask(PREDICTION, email()).await, (status, text.clone()), "{code}");
-        scene.prepare("SaveMetrics", Prepared::status(code, &details));
-        assert_eq!(scene.ask_as(code, METRICS, &outcome()).await, (status, text), "{code}");
-    }
-    scene.prepare("GetPrediction", Prepared::status("INTERNAL", ""));
-    assert_eq!(scene.ask(PREDICTION, email()).await, (400, json!("Grpc error details: ")));
-}
-
-#[tokio::test]
 async fn a_request_without_what_it_is_about_is_refused_and_not_sent() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<EmailTagger>::start(&[]).await;
     for body in [
         json!(null),
         json!({}),
@@ -169,7 +135,7 @@ async fn a_request_without_what_it_is_about_is_refused_and_not_sent() {
 
 #[tokio::test]
 async fn a_request_that_does_not_fit_the_contract_is_refused_by_field_and_not_sent() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<EmailTagger>::start(&[]).await;
     for (body, text) in [
         (json!({"email": {"email_id": 123}}), "Error: email.email_id: expected a string"),
         (json!({"email": {"email_id": "1", "subject": []}}), "Error: email.subject: expected a string"),

@@ -25,7 +25,7 @@ impl Failure {
         Self { status, text: text.into() }
     }
 
-    /// A success that cannot be read (Improve 8).
+    /// A success that cannot be read, also of a login (Improve 8).
     pub fn unexpected(what: impl fmt::Display) -> Self {
         Self::new(500, format!("Unexpected answer from Hawkeye: {what}"))
     }
@@ -67,7 +67,8 @@ fn no_session(reason: &LoginError) -> Failure {
         LoginError::Call(_) => Failure::new(500, CONNECTING),
         LoginError::Refused(401) => Failure::new(401, CREDENTIALS),
         LoginError::Refused(500..=512) => Failure::new(500, INTERNAL),
-        LoginError::Refused(_) | LoginError::Unreadable(_) => Failure::new(401, REFUSED),
+        LoginError::Refused(_) => Failure::new(401, REFUSED),
+        LoginError::Unreadable(what) => Failure::unexpected(what),
     }
 }
 
@@ -138,7 +139,7 @@ mod tests {
             (too_soon(LoginError::Refused(401)), Failure::new(401, CREDENTIALS)),
             (LoginError::Refused(503), Failure::new(500, INTERNAL)),
             (LoginError::Refused(404), Failure::new(401, REFUSED)),
-            (LoginError::Unreadable("no cookie"), Failure::new(401, REFUSED)),
+            (LoginError::Unreadable("a web page"), Failure::unexpected("a web page")),
         ] {
             assert_eq!(settle(Err(CallError::NoSession(Box::new(reason)))).unwrap_err(), expected);
         }

@@ -6,7 +6,7 @@ use contracts::{RawFields, id::Id};
 use runtime::Context;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
-use upstream::{BuildError, Call, Retry, Settings, Upstream};
+use upstream::{BuildError, Call, Response, Retry, Settings, Upstream};
 
 use crate::config::Config;
 use crate::failure::{Failure, settle, transient};
@@ -20,6 +20,9 @@ const CALL_WITHIN: Duration = Duration::from_secs(60);
 /// How the page of a list is repeated (Improve 4).
 const RETRY: Retry =
     Retry::times(5, Duration::from_millis(500)).at_most(Duration::from_secs(8)).again_after(transient);
+/// A call is sent so often while Hawkeye refuses one session after the other. Each time is two GETs, one before and one
+/// after a login: the 6 GETs in all of the specification ("Mapping of a data call").
+const TIMES_REFUSED: u32 = 3;
 /// How long the start waits for the first login.
 const FIRST_LOGIN_WITHIN: Duration = Duration::from_secs(5);
 
@@ -75,7 +78,12 @@ impl Hawkeye {
             let page = call.clone().query("limit", LIMIT).query("offset", progress.offset());
             match self.page(page.retry(RETRY).until(until), &mut progress, &mut records).await {
                 Ok(true) => {}
-                Ok(false) => return Ok(Listing { records, cut: None }),
+                Ok(false) => {
+                    if progress.is_short() {
+                        tracing::error!(records = records.len(), "a list ended before its total was reached");
+                    }
+                    return Ok(Listing { records, cut: None });
+                }
                 Err(failure) if progress.is_empty() => return Err(failure),
                 Err(failure) => return Ok(Listing { records, cut: Some(failure) }),
             }
@@ -89,12 +97,25 @@ impl Hawkeye {
         progress: &mut Progress,
         records: &mut Vec<Box<RawValue>>,
     ) -> Result<bool, Failure> {
-        let response = settle(self.upstream.send(call).await)?;
+        let response = self.send(call).await?;
         let text = response.text();
         let page = Page::read(&text)?;
         let more = progress.count(&page)?;
         records.extend(page.records.into_iter().map(RawValue::to_owned));
         Ok(more)
+    }
+
+    /// Sends a call; at once again while each new session is refused.
+    async fn send(&self, call: Call) -> Result<Response, Failure> {
+        let mut times = 1;
+        loop {
+            let sent = self.upstream.send(call.clone()).await;
+            let refused = sent.as_ref().is_ok_and(|response| response.session_refused);
+            if !refused || times == TIMES_REFUSED {
+                return settle(sent);
+            }
+            times += 1;
+        }
     }
 
     /// What the result of a test with this id measured: the list `metrics` of its details. Not repeated.
@@ -103,7 +124,7 @@ impl Hawkeye {
     /// When the details cannot be read.
     pub async fn metrics(&self, id: &Id, until: Instant) -> Result<Box<RawValue>, Failure> {
         let call = Call::get("/testsresults/{id}").segment("id", id).until(until);
-        let response = settle(self.upstream.send(call).await)?;
+        let response = self.send(call).await?;
         let text = response.text();
         let details: RawFields<'_> =
             serde_json::from_str(&text).map_err(|_| Failure::unexpected("not the details of a result"))?;

@@ -1,6 +1,6 @@
 //! Reading a list page by page (spec, "Paged fetch"). Pure.
 
-use contracts::id::Id;
+use contracts::{id::Id, lenient};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -14,7 +14,9 @@ const SPARE_PAGES: u64 = 5;
 /// A page of a list, as Hawkeye writes it. The records stay as they came.
 #[derive(Debug, Deserialize)]
 pub struct Page<'a> {
-    total_count: Id,
+    /// Only that of the first page matters.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    total_count: Option<Id>,
     /// The records.
     #[serde(borrow)]
     pub records: Vec<&'a RawValue>,
@@ -49,13 +51,19 @@ impl Progress {
         self.pages == 0
     }
 
+    /// Whether fewer records came than the first page announced.
+    pub fn is_short(&self) -> bool {
+        self.received < self.total
+    }
+
     /// Counts a page; whether there is another one. The total is that of the first page.
     ///
     /// # Errors
     /// When the first page has no usable total.
     pub fn count(&mut self, page: &Page<'_>) -> Result<bool, Failure> {
         if self.pages == 0 {
-            let total = page.total_count.as_i64().and_then(|total| u64::try_from(total).ok());
+            let total =
+                page.total_count.as_ref().and_then(Id::as_i64).and_then(|total| total.try_into().ok());
             self.total = total.ok_or_else(|| Failure::unexpected("total_count is no number"))?;
         }
         let records = page.records.len() as u64;
@@ -131,21 +139,23 @@ mod tests {
 
     #[test]
     fn what_is_no_list_document_is_a_failure() {
-        for text in [
-            "",
-            "[]",
-            "null",
-            "x",
-            r#"{"records":[]}"#,
-            r#"{"total_count":"1"}"#,
-            r#"{"total_count":"1","records":{}}"#,
-        ] {
+        for text in ["", "[]", "null", "x", r#"{"total_count":"1"}"#, r#"{"total_count":"1","records":{}}"#] {
             assert_eq!(Page::read(text).unwrap_err().status, 500, "{text}");
         }
-        for total in [r#""many""#, "-1", r#""""#] {
+        for total in [r#""many""#, "-1", r#""""#, "null", "{}"] {
             let text = page(total, 1);
             assert!(Progress::default().count(&Page::read(&text).unwrap()).is_err(), "{total}");
         }
+        assert!(Progress::default().count(&Page::read(r#"{"records":[]}"#).unwrap()).is_err());
+    }
+
+    #[test]
+    fn the_total_of_the_first_page_counts() {
+        let mut progress = Progress::default();
+        assert!(progress.count(&Page::read(&page("2", 1)).unwrap()).unwrap());
+        assert!(progress.is_short());
+        assert!(!progress.count(&Page::read(r#"{"records":[1]}"#).unwrap()).unwrap());
+        assert!(!progress.is_short());
     }
 
     proptest! {

@@ -1,24 +1,21 @@
 //! Probes and test results over real NATS, Redis and HTTP: pages, details, failures, large messages, garbage.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
-mod running;
-
+use hawkeye_bridge::HawkeyeBridge;
 use std::time::Duration;
 
 use bus::{Bus, BusOptions};
 use futures::future::join_all;
-use running::{PATIENCE, start};
 use runtime::Hosted;
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
-use testkit::{OldReply, Received, Rule, Via};
+use testkit::{OldReply, PATIENCE, Received, Rule, Via};
 
 const PROBES: &str = "hawkeye.probe.request";
 const TESTS: &str = "hawkeye.test.request";
 
 async fn stage() -> (Stage, Hosted) {
-    let stage = Stage::start("hawkeye-bridge").await;
-    let running = start(&stage).await;
+    let (stage, running) = Stage::with::<HawkeyeBridge>(&[]).await;
     stage.upstream.take_calls();
     (stage, running)
 }
@@ -308,7 +305,7 @@ async fn malformed_requests_are_refused_by_name_and_nothing_is_asked() {
     for (subject, body, text) in [
         (PROBES, json!(null), r#"Must include "body" in request"#),
         (PROBES, json!(7), r#"Must include "body" in request"#),
-        (PROBES, json!({"status": 1}), r#""status" must be a text"#),
+        (PROBES, json!({"status": true}), r#""status" must be a text"#),
         (TESTS, json!("x"), r#"Must include "body" in request"#),
         (TESTS, json!({"interval": interval}), r#"Must include "probe_uids" in the body of the request"#),
         (TESTS, json!({"probe_uids": []}), r#"Must include "interval" in the body of the request"#),

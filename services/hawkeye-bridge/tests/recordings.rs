@@ -1,13 +1,10 @@
 //! Every recorded exchange of the existing deployment.
 
-mod running;
-
-use running::start;
+use hawkeye_bridge::HawkeyeBridge;
 use testkit::recordings::{Exchange, Stage};
 
 async fn play(chosen: impl Fn(&Exchange) -> bool) {
-    let stage = Stage::start("hawkeye-bridge").await;
-    let _running = start(&stage).await;
+    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
     stage.play_where(chosen).await.assert_clean();
 }
 

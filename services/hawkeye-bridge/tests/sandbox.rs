@@ -7,7 +7,7 @@ use std::time::Duration;
 use bus::{Bus, BusOptions};
 use contracts::hawkeye::{Interval, Probes, ProbesRequest, TestResults, TestResultsRequest};
 use hawkeye_bridge::HawkeyeBridge;
-use runtime::{Clock, Environment, Hosted, Runnable};
+use runtime::{Clock, Environment, Hosted};
 use sandbox::world::probes::{Probe, ProbeOddity, ProbeService, TestKind, Trouble};
 use sandbox::{Fault, Running, Sandbox, SandboxOptions, ThirdParty};
 use testkit::{Nats, Redis};
@@ -24,13 +24,8 @@ async fn stage(edges: usize) -> Stage {
     let clock = Clock::frozen("2022-01-31T15:02:00Z".parse().unwrap());
     let sandbox = Sandbox::start(SandboxOptions { clock, edges, ..SandboxOptions::default() }).await.unwrap();
     let environment = Environment::from_iter(sandbox.environment_for("hawkeye-bridge"))
-        .with("NATS_SERVER1", nats.url())
-        .with("REDIS_HOSTNAME", redis.host())
-        .with("REDIS_PORT", redis.port().to_string())
-        .with("HTTP_PORT", "0")
-        .with("METRICS_PORT", "0");
-    let mut running = Hosted::start(&Runnable::of::<HawkeyeBridge>(), environment, Clock::system());
-    running.started().await.unwrap();
+        .merged(&testkit::settings(&nats, &redis).into_iter().collect());
+    let running = testkit::run::<HawkeyeBridge>(environment).await;
     let options = BusOptions::new("test", nats.url(), redis.host(), redis.port());
     let bus = Bus::connect(options, &prometheus::Registry::new()).await.unwrap();
     Stage { sandbox, bus, _running: running, _servers: (nats, redis) }
@@ -46,7 +41,7 @@ impl Stage {
 
     async fn probes(&self, status: Option<&str>) -> Vec<contracts::hawkeye::Probe> {
         let request = ProbesRequest { status: status.map(str::to_owned), ..ProbesRequest::default() };
-        self.bus.request::<Probes>(&request).await.unwrap()
+        self.bus.request::<Probes>(&request).await.unwrap().0.into_iter().flatten().collect()
     }
 
     /// The results of the last minutes.

@@ -1,12 +1,10 @@
 //! The session over real HTTP: its expiry in mid-work, refused logins, and what never leaves the bridge.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
-mod running;
-
-use running::{PATIENCE, start};
+use hawkeye_bridge::HawkeyeBridge;
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
-use testkit::{Received, Rule};
+use testkit::{PATIENCE, Received, Rule};
 
 const PROBES: &str = "hawkeye.probe.request";
 const TESTS: &str = "hawkeye.test.request";
@@ -43,8 +41,7 @@ fn one_probe() -> Value {
 
 #[tokio::test]
 async fn the_credentials_travel_as_json_and_once() {
-    let stage = Stage::start("hawkeye-bridge").await;
-    let _running = start(&stage).await;
+    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
     stage.upstream.answer(list("probes", 0, &[]));
     for _ in 0..3 {
         assert_eq!(stage.ask(PROBES, json!({})).await, (200, json!([])));
@@ -57,8 +54,7 @@ async fn the_credentials_travel_as_json_and_once() {
 
 #[tokio::test]
 async fn a_session_that_expires_between_two_pages_is_renewed_and_the_page_repeated() {
-    let stage = Stage::start("hawkeye-bridge").await;
-    let _running = start(&stage).await;
+    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
     let page = |offset: &str, record: u32| list("probes", 2, &[json!(record)]).query("offset", offset);
     stage.upstream.rules(vec![
         page("0", 1),
@@ -75,8 +71,7 @@ async fn a_session_that_expires_between_two_pages_is_renewed_and_the_page_repeat
 
 #[tokio::test]
 async fn a_session_that_expires_among_concurrent_calls_is_renewed_once_for_all() {
-    let stage = Stage::start("hawkeye-bridge").await;
-    let _running = start(&stage).await;
+    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
     let results: Vec<Value> = (0..8).map(|id| json!({"id": id.to_string()})).collect();
     stage.upstream.rules(vec![list("testsresults", 8, &results), refused(r"testsresults/\d")]);
     stage.upstream.take_calls();
@@ -98,14 +93,23 @@ async fn a_session_that_expires_among_concurrent_calls_is_renewed_once_for_all()
 }
 
 #[tokio::test]
-async fn a_session_that_stays_refused_is_a_401_after_one_repetition() {
-    let stage = Stage::start("hawkeye-bridge").await;
-    let _running = start(&stage).await;
+async fn a_call_is_repeated_five_times_while_sessions_are_refused() {
+    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
+    let probe = json!({"probeId": "1"});
+    let good = list("probes", 1, std::slice::from_ref(&probe));
+    stage.upstream.rules(vec![refused("probes").times(5), good]).take_calls();
+    assert_eq!(stage.ask(PROBES, json!({})).await, (200, json!([probe])));
+    assert_eq!(cookies(&stage.upstream.calls()).len(), 6);
+}
+
+#[tokio::test]
+async fn a_session_that_stays_refused_is_a_401_after_six_calls() {
+    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
     stage.upstream.rules(vec![refused("probes"), refused("testsresults")]).take_calls();
     for (subject, body) in [(PROBES, json!({})), (TESTS, one_probe())] {
         assert_eq!(stage.ask(subject, body).await, (401, json!("Got 401 from Hawkeye")));
         let calls = stage.upstream.take_calls();
-        assert_eq!((calls.len(), logins(&calls)), (3, 1), "{calls:?}");
+        assert_eq!((cookies(&calls).len(), logins(&calls)), (6, 3), "{calls:?}");
     }
 }
 
@@ -116,10 +120,14 @@ async fn a_login_that_fails_is_told_and_tried_again_on_demand() {
         (login().status(401), (401, json!("Username doesn't exist or password is incorrect"))),
         (login().status(503), (500, json!("Got internal error from Hawkeye"))),
         (login().drops(), (500, json!("Error while connecting to Hawkeye API"))),
-        (login().text("<html>secret-in-answer"), (401, json!("Got 401 from Hawkeye"))),
+        (login().json(&json!({})), (401, json!("Got 401 from Hawkeye"))),
+        (
+            login().text("<html>secret-in-answer"),
+            (500, json!("Unexpected answer from Hawkeye: a login without a session")),
+        ),
     ] {
         stage.upstream.rules(vec![rule.clone()]);
-        let running = start(&stage).await;
+        let running = stage.run::<HawkeyeBridge>(&[]).await;
         assert_eq!(running.host.not_ready(), Vec::<String>::new());
         assert_eq!(stage.ask(PROBES, json!({})).await, expected, "{rule:?}");
         stage.upstream.rules(vec![list("probes", 0, &[])]);
@@ -136,7 +144,7 @@ async fn a_login_that_fails_is_told_and_tried_again_on_demand() {
 async fn hawkeye_may_be_down_when_the_bridge_starts() {
     let stage = Stage::start("hawkeye-bridge").await;
     stage.upstream.down().await;
-    let _running = start(&stage).await;
+    let _running = stage.run::<HawkeyeBridge>(&[]).await;
     let expected = (500, json!("Error while connecting to Hawkeye API"));
     assert_eq!(stage.ask(PROBES, json!({})).await, expected);
     stage.upstream.answer(list("probes", 1, &[json!({"probeId": "1"})]));
@@ -147,8 +155,7 @@ async fn hawkeye_may_be_down_when_the_bridge_starts() {
 
 #[tokio::test]
 async fn secrets_stay_out_of_replies() {
-    let stage = Stage::start("hawkeye-bridge").await;
-    let _running = start(&stage).await;
+    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
     let answer = || Rule::on("GET", "^/api/probes$");
     for rule in [
         answer().status(403).text("PHPSESSID=abcdefghijklmnopqrstuvwxyz123456 secret-one"),

@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use contracts::{
     Rpc,
     bruin::Client,
-    hawkeye::{Probes, ProbesRequest},
+    hawkeye::{Probe, Probes, ProbesReply, ProbesRequest},
     id::Serial,
 };
 use futures::{StreamExt, stream};
@@ -162,16 +162,16 @@ impl Refresh {
     async fn cross(&self, stored: &[Device], troubles: &Troubles) -> Option<Crossed> {
         let asking = &Asking::new(&self.bus);
         let probes = match asking.ask::<Probes>(&ProbesRequest::default()).await {
-            Ok(probes) if !probes.is_empty() => probes,
-            Ok(_) => {
-                troubles.say(Kind::ProbeList, Probes::SUBJECT, "the list is empty");
-                return None;
-            }
+            Ok(reply) => readable(reply),
             Err(error) => {
                 troubles.note(Kind::ProbeList, Probes::SUBJECT, &error);
                 return None;
             }
         };
+        if probes.is_empty() {
+            troubles.say(Kind::ProbeList, Probes::SUBJECT, "the list is empty");
+            return None;
+        }
         let listed = probes::reporting(&probes);
         tracing::info!(probes = probes.len(), reporting = listed.len(), "checking Hawkeye's probes");
         let cached: HashMap<&Serial, &Device> =
@@ -203,6 +203,7 @@ impl Refresh {
     /// Stores the result and tells what is odd about it.
     async fn take_over(&self, crossed: Crossed, before: usize) -> anyhow::Result<Done> {
         let Crossed { probes, devices, unknown, inventories } = crossed;
+        let now = self.clock.now();
         if devices.is_empty() {
             tracing::error!(
                 probes,
@@ -210,15 +211,13 @@ impl Refresh {
                 "no device is left after crossing with Bruin; the cached ones stay"
             );
             self.notifier.slack(&report::nothing_left_alert(&self.environment, probes)).await;
-            // Where Bruin only failed to tell, it is asked again soon.
-            return Ok(if unknown > 0 { Done::No } else { Done::Yes });
-        }
-        let now = self.clock.now();
-        self.store.put(&devices, now).await?;
-        self.show(now);
-        tracing::info!(devices = devices.len(), unknown, "the list is refreshed");
-        if is_much_shorter(devices.len(), before) {
-            self.notifier.slack(&report::much_shorter_alert(&self.environment, before, devices.len())).await;
+            if unknown > 0 {
+                // Bruin only failed to tell: it is asked again soon.
+                return Ok(Done::No);
+            }
+        } else {
+            self.replace(&devices, before, now).await?;
+            tracing::info!(devices = devices.len(), unknown, "the list is refreshed");
         }
         if !inventories.is_empty() {
             self.notifier.slack(&report::multiple_inventories_alert(&inventories)).await;
@@ -227,6 +226,26 @@ impl Refresh {
         }
         Ok(Done::Yes)
     }
+
+    async fn replace(&self, devices: &[Device], before: usize, now: DateTime<Utc>) -> anyhow::Result<()> {
+        self.store.put(devices, now).await?;
+        self.show(now);
+        if is_much_shorter(devices.len(), before) {
+            self.notifier.slack(&report::much_shorter_alert(&self.environment, before, devices.len())).await;
+        }
+        Ok(())
+    }
+}
+
+/// The probes of a list. What is none is left out and told of: it must not keep the others from being cached.
+fn readable(reply: ProbesReply) -> Vec<Probe> {
+    let records = reply.0.len();
+    let probes: Vec<Probe> = reply.0.into_iter().flatten().collect();
+    if probes.len() < records {
+        let unreadable = records - probes.len();
+        tracing::warn!(records, unreadable, "records of Hawkeye's list are no probes and are left out");
+    }
+    probes
 }
 
 /// How long a run may go on: it must be over when the next one is due, or that would be skipped (Improve 8).

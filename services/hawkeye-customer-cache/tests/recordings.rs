@@ -6,11 +6,12 @@
 
 mod running;
 
+use hawkeye_customer_cache::HawkeyeCustomerCache;
 use redis::AsyncCommands;
-use running::{LIST, device, stage, start, store};
+use running::{LIST, device};
 use runtime::Clock;
 use serde_json::{Value, json};
-use testkit::recordings::{Exchange, Report};
+use testkit::recordings::{Exchange, Report, Stage};
 
 /// What is stored, so that `exchange` is answered as recorded; `None` for nothing.
 fn list(exchange: &Exchange) -> Option<Vec<Value>> {
@@ -41,13 +42,13 @@ fn list(exchange: &Exchange) -> Option<Vec<Value>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_recorded_request_is_answered_right() {
-    let stage = stage().await;
-    let service = start(&stage, &Clock::system(), &[]).await;
+    let stage = Stage::start("hawkeye-customer-cache").await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&Clock::system(), &[]).await;
     let all = stage.exchanges();
     let mut report = Report::default();
     for exchange in &all {
         match list(exchange) {
-            Some(devices) => store(&stage, LIST, &json!(devices).to_string()).await,
+            Some(devices) => stage.store(LIST, &json!(devices).to_string()).await,
             None => {
                 let () = stage.redis.connection().await.del(LIST).await.unwrap();
             }

@@ -8,14 +8,15 @@
 
 mod running;
 
+use hawkeye_customer_cache::HawkeyeCustomerCache;
 use std::time::Duration;
 
 use redis::AsyncCommands;
-use running::{LIST, PATIENCE, SUBJECT, ask, device, stage, start, store, stored};
-use runtime::{Clock, Environment, Hosted, Runnable};
+use running::{LIST, SUBJECT, ask, device};
+use runtime::{Clock, Hosted};
 use serde_json::{Value, json};
-use testkit::Via;
 use testkit::recordings::Stage;
+use testkit::{PATIENCE, Via};
 
 const PROBES: &str = "hawkeye.probe.request";
 const CLIENT: &str = "bruin.customer.get.info";
@@ -71,7 +72,7 @@ async fn peers(stage: &Stage, probes: &[Value]) {
 async fn refreshed(stage: &Stage, at: &str) {
     let at: chrono::DateTime<chrono::Utc> = at.parse().unwrap();
     let until = tokio::time::Instant::now() + PATIENCE;
-    while stored(stage, REFRESHED).await.and_then(|text| text.parse().ok()) != Some(at) {
+    while stage.stored(REFRESHED).await.and_then(|text| text.parse().ok()) != Some(at) {
         assert!(tokio::time::Instant::now() < until, "no refresh");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -87,7 +88,7 @@ async fn ended(service: &Hosted, line: &str) {
 }
 
 async fn list(stage: &Stage) -> Value {
-    serde_json::from_str(&stored(stage, LIST).await.unwrap()).unwrap()
+    serde_json::from_str(&stage.stored(LIST).await.unwrap()).unwrap()
 }
 
 fn serials(list: &Value) -> Vec<&str> {
@@ -106,7 +107,7 @@ async fn told(stage: &Stage, text: &str) -> Vec<String> {
 /// Examples 1 and 6 to 8.
 #[tokio::test(flavor = "multi_thread")]
 async fn monitored_devices_are_cached_and_all_others_are_not() {
-    let stage = stage().await;
+    let stage = Stage::start("hawkeye-customer-cache").await;
     let at = "2021-01-05T13:57:07Z";
     let probes = [
         reporting(1),
@@ -130,7 +131,7 @@ async fn monitored_devices_are_cached_and_all_others_are_not() {
         (json!({}), ok(&json!("Active – Platinum Monitoring"))),
     ];
     stage.peers.answer_by(STATUS, statuses).await;
-    let service = start(&stage, &clock(), &[]).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
     refreshed(&stage, NOW).await;
 
     let cached = |number: u32, contact: &str| {
@@ -171,7 +172,7 @@ async fn monitored_devices_are_cached_and_all_others_are_not() {
 /// Improve 1 and 10.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_bruin_cannot_tell_cached_devices_stay_and_one_message_tells_for_all() {
-    let stage = stage().await;
+    let stage = Stage::start("hawkeye-customer-cache").await;
     let probes: Vec<Value> = (1..=20).map(reporting).collect();
     peers(&stage, &probes).await;
     let no_client = json!([{"client_id": null, "client_name": null, "site_id": null}]);
@@ -196,8 +197,8 @@ async fn where_bruin_cannot_tell_cached_devices_stay_and_one_message_tells_for_a
         .await;
     // 21 is no longer listed; 5 to 20 were never cached.
     let old: Vec<Value> = [2, 3, 4, 21].map(|number| device(number, "2020-12-31T00:00:00Z")).to_vec();
-    store(&stage, LIST, &json!(old).to_string()).await;
-    let service = start(&stage, &clock(), &[]).await;
+    stage.store(LIST, &json!(old).to_string()).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
     refreshed(&stage, NOW).await;
     let list = list(&stage).await;
     assert_eq!(serials(&list), ["AABBCC000001", "AABBCC000002", "AABBCC000003", "AABBCC000004"]);
@@ -216,25 +217,51 @@ async fn where_bruin_cannot_tell_cached_devices_stay_and_one_message_tells_for_a
 /// Improve 2.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_never_replaced_by_an_empty_one() {
-    let stage = stage().await;
+    let stage = Stage::start("hawkeye-customer-cache").await;
     peers(&stage, &[reporting(1), reporting(2)]).await;
     stage.peers.answer(CLIENT, ok(&json!([]))).await;
     let old = json!([device(1, "2020-12-31T00:00:00Z")]).to_string();
-    store(&stage, LIST, &old).await;
-    let service = start(&stage, &clock(), &[]).await;
+    stage.store(LIST, &old).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
     told(&stage, "None of 2 Hawkeye probes is left").await;
-    assert_eq!(stored(&stage, LIST).await.unwrap(), old);
-    assert_eq!(stored(&stage, REFRESHED).await, None);
+    assert_eq!(stage.stored(LIST).await.unwrap(), old);
+    assert_eq!(stage.stored(REFRESHED).await, None);
+    service.stop().await.unwrap();
+}
+
+/// Behaviour, "Refresh job" 5: told whenever there are some, also when none of these devices is monitored.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_inventories_of_a_serial_are_told_also_when_no_device_is_left() {
+    let stage = Stage::start("hawkeye-customer-cache").await;
+    peers(&stage, &[reporting(1)]).await;
+    stage.peers.answer(CLIENT, ok(&json!([client(1)[0], client(2)[0]]))).await;
+    stage.peers.answer(STATUS, ok(&json!("Active – Silver Monitoring"))).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
+    told(&stage, "more than one status").await;
+    assert!(stage.peers.until(PATIENCE, |all| all.iter().any(|request| request.subject == MAIL)).await);
+    assert_eq!(stage.stored(LIST).await, None);
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_no_probe_does_not_keep_the_others_from_being_cached() {
+    let stage = Stage::start("hawkeye-customer-cache").await;
+    let odd = [json!(null), json!(["AABBCC000009"]), json!("x"), json!({"probeId": "7"})];
+    let probes = [&odd[..2], &[reporting(1)], &odd[2..], &[reporting(2)]].concat();
+    peers(&stage, &probes).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
+    refreshed(&stage, NOW).await;
+    assert_eq!(serials(&list(&stage).await), ["AABBCC000001", "AABBCC000002"]);
     service.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_list_that_bruins_failure_leaves_empty_is_tried_again_soon() {
-    let stage = stage().await;
+    let stage = Stage::start("hawkeye-customer-cache").await;
     peers(&stage, &[reporting(1)]).await;
     stage.peers.answer(CLIENT, json!({"body": "down", "status": 500})).await;
     let clock = clock();
-    let service = start(&stage, &clock, &[]).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock, &[]).await;
     told(&stage, "the client of devices could not be claimed").await;
     assert_eq!(ask(&stage, json!({})).await, (202, json!("Cache is still being built")));
     stage.peers.answer(CLIENT, ok(&client(1))).await;
@@ -250,11 +277,11 @@ async fn a_first_list_that_bruins_failure_leaves_empty_is_tried_again_soon() {
 /// Improve 3.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_shrinks_by_more_than_half_is_crossed_twice_and_told() {
-    let stage = stage().await;
+    let stage = Stage::start("hawkeye-customer-cache").await;
     peers(&stage, &[reporting(1), reporting(2)]).await;
     let old: Vec<Value> = (1..=5).map(|number| device(number, "2020-12-31T00:00:00Z")).collect();
-    store(&stage, LIST, &json!(old).to_string()).await;
-    let service = start(&stage, &clock(), &[]).await;
+    stage.store(LIST, &json!(old).to_string()).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
     refreshed(&stage, NOW).await;
     told(&stage, "shrank from 5 to 2").await;
     assert_eq!(stage.peers.requests_on(PROBES).len(), 2);
@@ -265,11 +292,11 @@ async fn a_list_that_shrinks_by_more_than_half_is_crossed_twice_and_told() {
 /// Behaviour 2: people are told from the tenth attempt on, and the old list is served meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_probes_the_refresh_is_repeated_until_there_are_some() {
-    let stage = stage().await;
+    let stage = Stage::start("hawkeye-customer-cache").await;
     peers(&stage, &[]).await;
-    store(&stage, LIST, &json!([device(1, "2020-12-31T00:00:00Z")]).to_string()).await;
+    stage.store(LIST, &json!([device(1, "2020-12-31T00:00:00Z")]).to_string()).await;
     let clock = clock();
-    let service = start(&stage, &clock, &[("REFRESH_JOB_INTERVAL", "8640000")]).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock, &[("REFRESH_JOB_INTERVAL", "8640000")]).await;
     let repeated = async {
         loop {
             clock.advance(Duration::from_secs(300));
@@ -297,12 +324,12 @@ async fn without_probes_the_refresh_is_repeated_until_there_are_some() {
 /// Improve 8.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_ends_when_the_next_one_is_due_which_then_refreshes() {
-    let stage = stage().await;
+    let stage = Stage::start("hawkeye-customer-cache").await;
     peers(&stage, &[]).await;
     // Never answered: the first run hangs in its first request.
     stage.peers.silence(PROBES).await;
     let clock = clock();
-    let service = start(&stage, &clock, &[("REFRESH_JOB_INTERVAL", "3600")]).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock, &[("REFRESH_JOB_INTERVAL", "3600")]).await;
     assert!(stage.peers.until(PATIENCE, |all| all.iter().any(|request| request.subject == PROBES)).await);
     stage.peers.answer(PROBES, ok(&json!([reporting(1)]))).await;
     clock.advance(Duration::from_secs(3_545));
@@ -315,11 +342,11 @@ async fn a_run_ends_when_the_next_one_is_due_which_then_refreshes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_another_replica_refreshes_this_one_waits_and_has_nothing_left_to_do() {
-    let stage = stage().await;
+    let stage = Stage::start("hawkeye-customer-cache").await;
     peers(&stage, &[reporting(1)]).await;
-    store(&stage, LEASE, "another").await;
+    stage.store(LEASE, "another").await;
     let clock = clock();
-    let service = start(&stage, &clock, &[]).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock, &[]).await;
     clock.sleepers(1).await;
     let () = stage.redis.connection().await.set(REFRESHED, "2021-01-05T14:00:10+00:00").await.unwrap();
     let () = stage.redis.connection().await.del(LEASE).await.unwrap();
@@ -337,11 +364,11 @@ async fn while_another_replica_refreshes_this_one_waits_and_has_nothing_left_to_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_other_replica_dies_this_one_refreshes() {
-    let stage = stage().await;
+    let stage = Stage::start("hawkeye-customer-cache").await;
     peers(&stage, &[reporting(1)]).await;
     let () = stage.redis.connection().await.pset_ex(LEASE, "another", 300).await.unwrap();
     let clock = clock();
-    let service = start(&stage, &clock, &[]).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock, &[]).await;
     let until = tokio::time::Instant::now() + PATIENCE;
     while ask(&stage, json!({})).await.0 != 200 {
         assert!(tokio::time::Instant::now() < until, "it does not take over");
@@ -354,12 +381,12 @@ async fn when_the_other_replica_dies_this_one_refreshes() {
 /// Improve 6.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_notifier_neither_fails_nor_repeats_a_refresh() {
-    let stage = stage().await;
+    let stage = Stage::start("hawkeye-customer-cache").await;
     peers(&stage, &[reporting(1)]).await;
     stage.peers.answer(CLIENT, ok(&json!([client(1)[0], client(2)[0]]))).await;
     stage.peers.answer(SLACK, json!({"body": "down", "status": 500})).await;
     stage.peers.answer(MAIL, json!({"body": "down", "status": 500})).await;
-    let service = start(&stage, &clock(), &[]).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
     assert!(stage.peers.until(PATIENCE, |all| all.iter().any(|request| request.subject == MAIL)).await);
     ended(&service, r#"{job_id="refresh",outcome="success"} 1"#).await;
     assert_eq!(stage.peers.requests_on(PROBES).len(), 1);
@@ -368,9 +395,9 @@ async fn a_failing_notifier_neither_fails_nor_repeats_a_refresh() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replies_name_what_is_wrong() {
-    let stage = stage().await;
+    let stage = Stage::start("hawkeye-customer-cache").await;
     peers(&stage, &[reporting(1)]).await;
-    let service = start(&stage, &clock(), &[]).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
     refreshed(&stage, NOW).await;
     let no_body = json!(r#"You must specify {.."body":{...}} in the request"#);
     for body in [json!(null), json!([]), json!("x")] {
@@ -396,12 +423,12 @@ async fn replies_name_what_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_redis_is_told_by_503_and_comes_back() {
-    let stage = stage().await;
+    let stage = Stage::start("hawkeye-customer-cache").await;
     peers(&stage, &[reporting(1)]).await;
     let own = testkit::Redis::start().await;
     let port = own.port().to_string();
     let clock = clock();
-    let service = start(&stage, &clock, &[("REDIS_CUSTOMER_CACHE_PORT", &port)]).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock, &[("REDIS_CUSTOMER_CACHE_PORT", &port)]).await;
     let until = tokio::time::Instant::now() + PATIENCE;
     while ask(&stage, json!({})).await.0 != 200 {
         assert!(tokio::time::Instant::now() < until, "no refresh");
@@ -417,10 +444,7 @@ async fn a_lost_redis_is_told_by_503_and_comes_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_redis_the_service_does_not_start_and_says_so() {
-    let stage = stage().await;
-    let environment = Environment::from_iter(stage.environment()).with("REDIS_CUSTOMER_CACHE_PORT", "1");
-    let runnable = Runnable::of::<hawkeye_customer_cache::HawkeyeCustomerCache>();
-    let mut service = Hosted::start(&runnable, environment, Clock::system());
-    let error = format!("{:#}", service.started().await.unwrap_err());
+    let stage = Stage::start("hawkeye-customer-cache").await;
+    let error = stage.why_not::<HawkeyeCustomerCache>(&[("REDIS_CUSTOMER_CACHE_PORT", "1")]).await;
     assert!(error.contains("REDIS_CUSTOMER_CACHE_HOSTNAME"), "{error}");
 }

@@ -1,22 +1,19 @@
 //! The service against the sandbox, as the fleet runs it on one machine.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
-#[allow(dead_code, reason = "not every test file uses all of it")]
-mod running;
-
+use lit_bridge::LitBridge;
 use redis::AsyncCommands as _;
-use running::start;
+use runtime::{Environment, Hosted};
 use sandbox::{Fault, Mode, Running, Sandbox, SandboxOptions, ThirdParty};
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
 
-async fn stage(sandbox: &Running) -> (Stage, runtime::Hosted) {
+async fn stage(sandbox: &Running) -> (Stage, Hosted) {
     let stage = Stage::start("lit-bridge").await;
     let mut settings = sandbox.environment_for("lit-bridge");
     settings.push(("ENVIRONMENT_NAME".to_owned(), "dev".to_owned()));
-    let settings: Vec<(&str, &str)> =
-        settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let running = start(&stage, &settings).await;
+    let environment = Environment::from_iter(stage.environment()).merged(&settings.into_iter().collect());
+    let running = testkit::run::<LitBridge>(environment).await;
     (stage, running)
 }
 

@@ -1,14 +1,12 @@
 //! `lit.dispatch.post`, `.update`, `.cancel` and `.upload.file` over real NATS, Redis and HTTP.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
-#[allow(dead_code, reason = "not every test file uses all of it")]
-mod running;
-
 use contracts::lit::REQUIRED_KEYS;
-use running::{PATIENCE, login, sessions, stage, start};
+use lit_bridge::LitBridge;
 use serde_json::{Value, json};
-use testkit::Rule;
 use testkit::recordings::Stage;
+use testkit::salesforce::{NO_CACHE, headers, login, sessions};
+use testkit::{PATIENCE, Rule};
 
 const POST: &str = "lit.dispatch.post";
 const UPDATE: &str = "lit.dispatch.update";
@@ -42,16 +40,9 @@ fn resource(name: &str) -> String {
     format!("^/lit/services/apexrest/{name}$")
 }
 
-/// Asks under another `request_id`, so that it counts as another request.
-async fn ask_as(stage: &Stage, id: &str, subject: &str, body: Value) -> (i64, Value) {
-    let envelope = json!({"request_id": id, "body": body});
-    let mut reply = stage.requester.request(subject, &envelope, PATIENCE).await.envelope();
-    (reply["status"].as_i64().unwrap(), reply["body"].take())
-}
-
 #[tokio::test]
 async fn bodies_are_sent_as_they_came_and_the_answer_is_the_reply() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
     for (subject, name, body) in [
         (POST, "NewDispatch", order()),
         (UPDATE, "UpdateDispatch", change()),
@@ -62,17 +53,14 @@ async fn bodies_are_sent_as_they_came_and_the_answer_is_the_reply() {
         assert_eq!(stage.ask(subject, body.clone()).await, (200, success("DIS10001")));
         let call = stage.upstream.calls_to(name).remove(0);
         assert_eq!(call.json(), body);
-        assert_eq!(call.header("authorization"), Some("Bearer session-a"));
-        assert_eq!(call.header("content-type"), Some("application/json"));
-        assert_eq!(call.header("x-prettyprint"), Some("1"));
-        let cache = "no-cache, no-store, no-transform, max-age=0, only-if-cached";
-        assert_eq!(call.header("cache-control"), Some(cache));
+        let expected = [Some("Bearer session-a"), Some("application/json"), Some("1"), Some(NO_CACHE)];
+        assert_eq!(headers(&call), expected);
     }
 }
 
 #[tokio::test]
 async fn the_status_in_the_object_is_the_status_of_the_reply() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
     let error = json!({"Status": "error", "Message": "...", "Dispatch": null, "APIRequestID": "a13Z"});
     let operations = [
         (POST, "NewDispatch", order()),
@@ -85,7 +73,7 @@ async fn the_status_in_the_object_is_the_status_of_the_reply() {
     {
         for (subject, name, body) in &operations {
             stage.upstream.rules(vec![Rule::on("POST", &resource(name)).json(&object)]);
-            let reply = ask_as(&stage, &format!("r{number}"), subject, body.clone()).await;
+            let reply = stage.ask_as(&format!("r{number}"), subject, body.clone()).await;
             assert_eq!(reply, (status, object.clone()), "{subject}");
         }
     }
@@ -93,14 +81,14 @@ async fn the_status_in_the_object_is_the_status_of_the_reply() {
         stage.upstream.take_calls();
         stage.upstream.rules(vec![Rule::on("POST", &resource(name)).json(&json!({"status": "Success"}))]);
         let expected = json!("LIT: the answer is not as expected: no Status");
-        assert_eq!(ask_as(&stage, "r9", subject, body.clone()).await, (503, expected), "{subject}");
+        assert_eq!(stage.ask_as("r9", subject, body.clone()).await, (503, expected), "{subject}");
         assert_eq!(stage.upstream.calls_to(name).len(), 1, "a write is tried once");
     }
 }
 
 #[tokio::test]
 async fn a_new_dispatch_without_number_is_no_success() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
     let object = json!({"Status": "Success", "Message": null, "Dispatch": null});
     stage.upstream.answer(Rule::on("POST", &resource("NewDispatch")).json(&object));
     assert_eq!(stage.ask(POST, order()).await, (502, object));
@@ -108,18 +96,18 @@ async fn a_new_dispatch_without_number_is_no_success() {
 
 #[tokio::test]
 async fn a_cancellation_is_answered_in_either_shape() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
     for (id, status, expected) in [("a", "Success", 200), ("b", "error", 400), ("c", "?", 502)] {
         let inner = json!({"Status": status, "APIRequestID": "a13Q", "Message": "Cancellation Request Submitted for DIS1"});
         let object = json!({"CancelDispatchServiceResponse": inner});
         stage.upstream.rules(vec![Rule::on("POST", &resource("CancelDispatch")).json(&object)]);
-        assert_eq!(ask_as(&stage, id, CANCEL, cancellation()).await, (expected, object));
+        assert_eq!(stage.ask_as(id, CANCEL, cancellation()).await, (expected, object));
     }
 }
 
 #[tokio::test]
 async fn a_file_is_sent_as_a_json_string_with_its_name_and_type() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
     let uploaded =
         json!({"Status": "Success", "Message": "File ID:00P1", "Dispatch": null, "APIRequestID": null});
     stage.upstream.answer(Rule::on("POST", &resource("UploadDispatchFile/DIS1")).json(&uploaded));
@@ -132,7 +120,7 @@ async fn a_file_is_sent_as_a_json_string_with_its_name_and_type() {
 
     stage.upstream.take_calls();
     let body = json!({"dispatch_number": "DIS1", "payload": "\"é\"\n", "file_name": "naïve file.txt"});
-    assert_eq!(ask_as(&stage, "b", UPLOAD, body).await, (200, uploaded));
+    assert_eq!(stage.ask_as("b", UPLOAD, body).await, (200, uploaded));
     let call = stage.upstream.calls_to("/DIS1").remove(0);
     assert_eq!(call.json(), json!("\"é\"\n"));
     assert_eq!(call.header("content-type"), Some("application/octet-stream"));
@@ -141,7 +129,7 @@ async fn a_file_is_sent_as_a_json_string_with_its_name_and_type() {
 
 #[tokio::test]
 async fn a_large_file_passes() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
     stage.upstream.answer(Rule::on("POST", &resource("UploadDispatchFile/DIS1")).json(&success("DIS1")));
     let mut body = file();
     body["payload"] = json!("A".repeat(3_000_000));
@@ -151,24 +139,24 @@ async fn a_large_file_passes() {
 
 #[tokio::test]
 async fn with_the_setting_the_file_itself_is_sent() {
-    let (stage, _running) = stage(&[("LIT_UPLOAD_RAW", "true")]).await;
+    let (stage, _running) = Stage::with::<LitBridge>(&[("LIT_UPLOAD_RAW", "true")]).await;
     stage.upstream.answer(Rule::on("POST", &resource("UploadDispatchFile/DIS1")).json(&success("DIS1")));
     for (id, payload) in [("a", "dGVzdA=="), ("b", "dGVzdA"), ("c", "dGVz\r\ndA==\n")] {
         stage.upstream.take_calls();
         let mut body = file();
         body["payload"] = json!(payload);
-        assert_eq!(ask_as(&stage, id, UPLOAD, body).await.0, 200);
+        assert_eq!(stage.ask_as(id, UPLOAD, body).await.0, 200);
         assert_eq!(stage.upstream.calls_to("/DIS1").remove(0).body, "test");
     }
     let mut body = file();
     body["payload"] = json!("not base64!");
     let refused = (400, json!(r#""payload" must be base64"#));
-    assert_eq!(ask_as(&stage, "d", UPLOAD, body).await, refused);
+    assert_eq!(stage.ask_as("d", UPLOAD, body).await, refused);
 }
 
 #[tokio::test]
 async fn what_is_missing_or_cannot_be_sent_is_named() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
     let upload = "Must include the following keys in request: ['dispatch_number', 'payload', 'file_name']";
     let cancel = "Must include the following keys in request: ['Dispatch_Number', 'Cancellation_Reason', 'Cancellation_Requested_By']";
     let with = |name: &str, value: Value| {
@@ -207,7 +195,7 @@ async fn what_is_missing_or_cannot_be_sent_is_named() {
 
 #[tokio::test]
 async fn a_dispatch_is_never_ordered_twice() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
     stage.upstream.rules(vec![Rule::on("POST", &resource("NewDispatch")).drops()]);
     let first = stage.ask(POST, order()).await;
     assert_eq!(first, (503, json!("LIT: connection closed before the answer was complete")));
@@ -217,7 +205,7 @@ async fn a_dispatch_is_never_ordered_twice() {
     stage.upstream.take_calls();
     stage.upstream.rules(vec![Rule::on("POST", &resource("NewDispatch")).json(&success("DIS1"))]);
     let hold = stage.upstream.hold();
-    let both = async { tokio::join!(ask_as(&stage, "b", POST, order()), ask_as(&stage, "b", POST, order())) };
+    let both = async { tokio::join!(stage.ask_as("b", POST, order()), stage.ask_as("b", POST, order())) };
     let release = async {
         let sent = |calls: &[testkit::Received]| calls.iter().any(|call| call.path.ends_with("/NewDispatch"));
         assert!(stage.upstream.until(PATIENCE, sent).await);
@@ -230,27 +218,26 @@ async fn a_dispatch_is_never_ordered_twice() {
 
 #[tokio::test]
 async fn an_expired_session_is_renewed_and_the_write_repeated_once() {
-    let (stage, _running) = stage(&[]).await;
+    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
     let new = resource("NewDispatch");
     stage.upstream.rules(vec![Rule::on("POST", &new).json(&success("DIS1"))]);
-    assert_eq!(ask_as(&stage, "a", POST, order()).await.0, 200);
+    assert_eq!(stage.ask_as("a", POST, order()).await.0, 200);
     stage.upstream.rules(vec![
         Rule::on("POST", &new).status(401).times(1),
-        login("session-b"),
+        login("lit", "session-b"),
         Rule::on("POST", &new).json(&success("DIS2")),
     ]);
-    assert_eq!(ask_as(&stage, "b", POST, order()).await, (200, success("DIS2")));
-    assert_eq!(sessions(&stage, "/NewDispatch"), ["session-a", "session-a", "session-b"]);
+    assert_eq!(stage.ask_as("b", POST, order()).await, (200, success("DIS2")));
+    assert_eq!(sessions(&stage.upstream, "/NewDispatch"), ["session-a", "session-a", "session-b"]);
     stage.upstream.rules(vec![Rule::on("POST", &new).status(500).text("why")]);
     let expected =
         "Error Code 500 for https://lit.example.test/services/apexrest/NewDispatch. Response content: why";
-    assert_eq!(ask_as(&stage, "c", POST, order()).await, (500, json!(expected)));
+    assert_eq!(stage.ask_as("c", POST, order()).await, (500, json!(expected)));
 }
 
 #[tokio::test]
 async fn a_dry_run_validates_answers_and_sends_nothing() {
-    let stage = Stage::start("lit-bridge").await;
-    let _running = start(&stage, &[("WRITE_MODE", "dry-run")]).await;
+    let (stage, _running) = Stage::with::<LitBridge>(&[("WRITE_MODE", "dry-run")]).await;
     let (status, body) = stage.ask(POST, order()).await;
     assert_eq!((status, &body["Dispatch"]["Dispatch_Number"]), (200, &json!("DRY-RUN")));
     let (status, body) = stage.ask(UPDATE, change()).await;

@@ -7,14 +7,11 @@
     reason = "a test may"
 )]
 
-mod running;
-
-use running::start;
+use notifier::Notifier;
 use testkit::recordings::Stage;
 
 #[tokio::test]
 async fn the_recordings_are_answered_alike() {
-    let stage = Stage::start("notifier").await;
-    let _running = start(&stage, &[]).await;
+    let (stage, _running) = Stage::with::<Notifier>(&[]).await;
     stage.play_all().await.assert_clean();
 }

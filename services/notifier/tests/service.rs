@@ -8,16 +8,15 @@
     reason = "a test may"
 )]
 
-mod running;
 mod stage;
 
+use notifier::Notifier;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
 use parking_lot::Mutex;
-use running::start;
 use runtime::Hosted;
 use sandbox::{Fault, ThirdParty};
 use serde_json::{Value, json};
@@ -51,7 +50,7 @@ impl Fleet {
         let mailboxes = json!({INBOX: PASSWORD}).to_string();
         let mut all = vec![("UPSTREAM_OVERRIDES", &*overrides), ("MONITORABLE_EMAIL_ACCOUNTS", &mailboxes)];
         all.extend_from_slice(settings);
-        let running = start(&stage, &all).await;
+        let running = stage.run::<Notifier>(&all).await;
         Self { stage, mail, running }
     }
 
@@ -242,7 +241,7 @@ async fn with_the_environment_of_the_sandbox_every_channel_ends_in_its_outbox() 
     let (stage, mail) = tokio::join!(Stage::start("notifier"), MailServers::start());
     let environment = mail.sandbox.environment_for("notifier");
     let settings: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
-    let _running = start(&stage, &settings).await;
+    let _running = stage.run::<Notifier>(&settings).await;
     let ask = async |subject, envelope: Value| {
         stage.requester.request(subject, &envelope, PATIENCE).await.envelope()["status"].clone()
     };

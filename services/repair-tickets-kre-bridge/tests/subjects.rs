@@ -1,17 +1,13 @@
 //! The four subjects over real NATS, Redis and gRPC, by the specification's examples.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
-mod running;
+mod bridge;
 
+use bridge::{CLOSED, CREATED, OUTPUTS, PREDICTION, RepairTickets};
 use contracts::repair_tickets::{NO_BODY, NO_EMAIL, NO_TICKET};
-use running::{Scene, object};
+use model_bridges::{Scene, object};
 use sandbox::kre::Prepared;
 use serde_json::{Value, json};
-
-const PREDICTION: &str = "rta.prediction.request";
-const OUTPUTS: &str = "rta.save_outputs.request";
-const CREATED: &str = "rta.created_ticket_feedback.request";
-const CLOSED: &str = "rta.closed_ticket_feedback.request";
 
 fn email() -> Value {
     json!({
@@ -49,18 +45,9 @@ fn closed() -> Value {
     })
 }
 
-fn all() -> [(&'static str, &'static str, Value); 4] {
-    [
-        (PREDICTION, "GetPrediction", email()),
-        (OUTPUTS, "SaveOutputs", outputs()),
-        (CREATED, "SaveCreatedTicketsFeedback", created()),
-        (CLOSED, "SaveClosedTicketsFeedback", closed()),
-    ]
-}
-
 #[tokio::test]
 async fn an_email_is_inferred() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<RepairTickets>::start(&[]).await;
     let flags = json!({
         "tagger_is_below_threshold": false, "rta_model1_is_below_threshold": false,
         "rta_model2_is_below_threshold": false, "is_filtered": false, "in_validation_set": false,
@@ -86,7 +73,7 @@ async fn an_email_is_inferred() {
 
 #[tokio::test]
 async fn flags_which_the_model_left_out_let_nothing_be_automated() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<RepairTickets>::start(&[]).await;
     scene.prepare("GetPrediction", Prepared::answer(object(json!({}))));
     let (status, body) = scene.ask(PREDICTION, email()).await;
     assert_eq!((status, &body["predicted_class"]), (200, &json!("")));
@@ -96,7 +83,7 @@ async fn flags_which_the_model_left_out_let_nothing_be_automated() {
 
 #[tokio::test]
 async fn what_became_of_an_email_is_saved() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<RepairTickets>::start(&[]).await;
     assert_eq!(scene.ask_as("b1", OUTPUTS, &outputs()).await, (200, json!({"success": true})));
     let mut sent = outputs();
     sent["validated_tickets"] = json!([]);
@@ -119,7 +106,7 @@ async fn what_became_of_an_email_is_saved() {
 
 #[tokio::test]
 async fn an_older_monitors_validated_tickets_are_translated() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<RepairTickets>::start(&[]).await;
     let mut old = outputs();
     old["validated_ticket_numbers"] = json!([
         {"ticket_id": "5540001", "ticket_status": "New", "call_type": "CHG", "category": "VAS"},
@@ -133,7 +120,7 @@ async fn an_older_monitors_validated_tickets_are_translated() {
 
 #[tokio::test]
 async fn feedback_is_saved() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<RepairTickets>::start(&[]).await;
     assert_eq!(scene.ask(CREATED, created()).await, (200, json!({"success": true})));
     assert_eq!(scene.ask(CLOSED, closed()).await, (200, json!({"success": true})));
     let resolved = json!({"ticket_id": "5550001", "ticket_status": "resolved", "cancelled_reasons": []});
@@ -152,7 +139,7 @@ async fn feedback_is_saved() {
 
 #[tokio::test]
 async fn numbers_for_ids_become_text() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<RepairTickets>::start(&[]).await;
     let mut body = created();
     body["ticket_id"] = json!(5_550_001);
     body["clientId"] = json!(30_000);
@@ -168,7 +155,7 @@ async fn numbers_for_ids_become_text() {
 
 #[tokio::test]
 async fn fields_of_the_later_state_are_taken() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<RepairTickets>::start(&[]).await;
     let mut body = email();
     body["is_auto_reply_answer"] = json!(true);
     body["autoReplyAnswerDelay"] = json!("0.5");
@@ -184,41 +171,8 @@ async fn fields_of_the_later_state_are_taken() {
 }
 
 #[tokio::test]
-async fn every_status_of_the_model_has_its_reply_on_every_subject() {
-    let scene = Scene::start(&[]).await;
-    for (code, status) in [
-        ("INTERNAL", 400),
-        ("UNAUTHENTICATED", 401),
-        ("PERMISSION_DENIED", 403),
-        ("UNIMPLEMENTED", 404),
-        ("DEADLINE_EXCEEDED", 408),
-        ("CANCELLED", 500),
-        ("UNKNOWN", 500),
-        ("INVALID_ARGUMENT", 500),
-        ("NOT_FOUND", 500),
-        ("ALREADY_EXISTS", 500),
-        ("RESOURCE_EXHAUSTED", 500),
-        ("FAILED_PRECONDITION", 500),
-        ("ABORTED", 500),
-        ("OUT_OF_RANGE", 500),
-        ("UNAVAILABLE", 500),
-        ("DATA_LOSS", 500),
-    ] {
-        for (subject, rpc, body) in all() {
-            scene.prepare(rpc, Prepared::status(code, "cannot process email"));
-            let reply = scene.ask_as(code, subject, &body).await;
-            assert_eq!(
-                reply,
-                (status, json!("Grpc error details: cannot process email")),
-                "{subject} {code}"
-            );
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_request_without_what_it_is_about_is_refused_and_not_sent() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<RepairTickets>::start(&[]).await;
     for (subject, text) in
         [(PREDICTION, NO_EMAIL), (OUTPUTS, NO_BODY), (CREATED, NO_TICKET), (CLOSED, NO_TICKET)]
     {
@@ -234,7 +188,7 @@ async fn a_request_without_what_it_is_about_is_refused_and_not_sent() {
 
 #[tokio::test]
 async fn a_request_that_does_not_fit_the_contract_is_refused_by_field_and_not_sent() {
-    let scene = Scene::start(&[]).await;
+    let scene = Scene::<RepairTickets>::start(&[]).await;
     let mut copied = email();
     copied["send_cc"] = json!(["noc@example.com"]);
     for (subject, body, text) in [

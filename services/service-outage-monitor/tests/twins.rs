@@ -31,13 +31,7 @@ impl Stage {
     fn start(&self, service: &Runnable, clock: &Clock, settings: &[(&str, &str)]) -> Host {
         let environment: Environment = self.sandbox.environment_for(service.name()).into_iter().collect();
         let environment = environment
-            .with("NATS_SERVER1", self.nats.url())
-            .with("REDIS_HOSTNAME", self.redis.host())
-            .with("REDIS_PORT", self.redis.port().to_string())
-            .with("REDIS_CUSTOMER_CACHE_HOSTNAME", self.redis.host())
-            .with("REDIS_CUSTOMER_CACHE_PORT", self.redis.port().to_string())
-            .with("HTTP_PORT", "0")
-            .with("METRICS_PORT", "0")
+            .merged(&testkit::settings(&self.nats, &self.redis).into_iter().collect())
             .merged(&settings.iter().copied().collect());
         let host = Host::new(clock.clone(), self.stop.clone());
         let (service, started) = (service.clone(), host.clone());

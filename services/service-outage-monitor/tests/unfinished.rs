@@ -1,5 +1,5 @@
 //! What a former leader has left unfinished is brought to its end: once, and as if nothing had happened. Here the former
-//! leader is what stands in the store; `killed.rs` kills real ones.
+//! leader is what stands in the store; `scripts/prove leader-death` kills real ones.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod world;

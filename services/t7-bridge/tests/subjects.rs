@@ -1,17 +1,14 @@
 //! The three subjects over real NATS, Redis and gRPC, after the specification's examples.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
-mod running;
+mod bridge;
 
-use running::{PATIENCE, Stage, object};
-use sandbox::ThirdParty;
+use bridge::{LIVE, METRICS, PREDICTION, T7};
+use model_bridges::object;
 use sandbox::kre::Prepared;
 use serde_json::{Value, json};
-use testkit::{OldReply, Via};
 
-const PREDICTION: &str = "t7.prediction.request";
-const METRICS: &str = "t7.automation.metrics";
-const LIVE: &str = "t7.live.automation.metrics";
+type Scene = model_bridges::Scene<T7>;
 
 fn question() -> Value {
     json!({
@@ -26,8 +23,8 @@ fn question() -> Value {
     })
 }
 
-fn prepare(stage: &Stage, rpc: &str, answer: Value) {
-    stage.sandbox.models().prepare(ThirdParty::T7, rpc, Prepared::answer(object(answer))).unwrap();
+fn prepare(scene: &Scene, rpc: &str, answer: Value) {
+    scene.prepare(rpc, Prepared::answer(object(answer)));
 }
 
 fn history() -> Value {
@@ -40,11 +37,10 @@ fn outcome() -> Value {
 
 #[tokio::test]
 async fn a_prediction_reaches_the_model_in_its_words_and_comes_back_in_ours() {
-    let stage = Stage::start().await;
-    let _running = stage.run(&[]).await;
+    let scene = Scene::start(&[]).await;
     let error = json!({"code": "error_in_prediction", "message": "label not in the map"});
     prepare(
-        &stage,
+        &scene,
         "Prediction",
         json!({"success": true, "asset_predictions": [
             {"asset": "VC1234567", "task_results": [
@@ -57,7 +53,7 @@ async fn a_prediction_reaches_the_model_in_its_words_and_comes_back_in_ours() {
             {},
         ]}),
     );
-    let (status, body) = stage.ask(PREDICTION, question()).await;
+    let (status, body) = scene.ask(PREDICTION, question()).await;
     let expected = json!([
         {"assetId": "VC1234567", "predictions": [
             {"name": "Repair Completed", "probability": 0.948_438_47},
@@ -70,7 +66,7 @@ async fn a_prediction_reaches_the_model_in_its_words_and_comes_back_in_ours() {
     ]);
     assert_eq!((status, body), (200, expected));
 
-    let received = stage.received("Prediction").remove(0);
+    let received = scene.received("Prediction").remove(0);
     assert_eq!(received["ticket_id"], "5100001");
     assert_eq!(received["assets_to_predict"], json!(["VC1234567", "VC7654321"]));
     let mut row = object(received["ticket_rows"][0].clone());
@@ -88,21 +84,19 @@ async fn a_prediction_reaches_the_model_in_its_words_and_comes_back_in_ours() {
 
 #[tokio::test]
 async fn a_model_without_predictions_or_without_success_is_answered_all_the_same() {
-    let stage = Stage::start().await;
-    let _running = stage.run(&[]).await;
-    prepare(&stage, "Prediction", json!({"success": true}));
-    assert_eq!(stage.ask(PREDICTION, question()).await, (200, json!([])));
+    let scene = Scene::start(&[]).await;
+    prepare(&scene, "Prediction", json!({"success": true}));
+    assert_eq!(scene.ask(PREDICTION, question()).await, (200, json!([])));
     let item = json!({"asset": "VC1", "task_results": [{"name": "a", "probability": 0.5}]});
-    prepare(&stage, "Prediction", json!({"success": false, "message": "half", "asset_predictions": [item]}));
+    prepare(&scene, "Prediction", json!({"success": false, "message": "half", "asset_predictions": [item]}));
     let expected = json!([{"assetId": "VC1", "predictions": [{"name": "a", "probability": 0.5}]}]);
-    assert_eq!(stage.ask(PREDICTION, question()).await, (200, expected));
+    assert_eq!(scene.ask(PREDICTION, question()).await, (200, expected));
 }
 
 #[tokio::test]
 async fn the_simulated_model_predicts_for_the_assets_of_the_history() {
-    let stage = Stage::start().await;
-    let _running = stage.run(&[]).await;
-    let (status, body) = stage.ask(PREDICTION, question()).await;
+    let scene = Scene::start(&[]).await;
+    let (status, body) = scene.ask(PREDICTION, question()).await;
     assert_eq!((status, &body[0]["assetId"]), (200, &json!("VC1234567")));
     assert_eq!(body[0]["predictions"].as_array().unwrap().len(), 3);
     assert_eq!(body[1]["error"]["code"], "error_in_prediction");
@@ -110,8 +104,7 @@ async fn the_simulated_model_predicts_for_the_assets_of_the_history() {
 
 #[tokio::test]
 async fn what_is_saved_is_answered_by_the_models_message() {
-    let stage = Stage::start().await;
-    let _running = stage.run(&[]).await;
+    let scene = Scene::start(&[]).await;
     let empty = json!({"ticket_id": "5100001", "ticket_rows": []});
     let nulls = json!({"ticket_id": null, "asset_id": null, "automated_successfully": null});
     let mut yes = outcome();
@@ -123,35 +116,22 @@ async fn what_is_saved_is_answered_by_the_models_message() {
         ("f", LIVE, yes, "Metric saved successfully"),
         ("g", LIVE, nulls, "Metric saved successfully"),
     ] {
-        assert_eq!(stage.ask_as(id, subject, body).await, (200, json!(expected)), "{id}");
+        assert_eq!(scene.ask_as(id, subject, &body).await, (200, json!(expected)), "{id}");
     }
-    let saved = stage.received("SaveMetrics");
+    let saved = scene.received("SaveMetrics");
     assert_eq!(saved[0]["ticket_rows"][0]["notes"], "#*MetTel's IPA*#\nAI\n\n");
     assert_eq!((&saved[1]["ticket_id"], &saved[1]["ticket_rows"]), (&json!("5100001"), &json!([])));
-    let lives = stage.received("SaveLiveMetrics");
+    let lives = scene.received("SaveLiveMetrics");
     let values: Vec<&Value> = lives.iter().map(|live| &live["automated_successfully"]).collect();
     assert_eq!(values, [&json!(false), &json!(true), &json!(false)]);
     assert_eq!((&lives[2]["ticket_id"], &lives[2]["asset_id"]), (&json!("0"), &json!("")));
-    prepare(&stage, "SaveMetrics", json!({}));
-    assert_eq!(stage.ask_as("h", METRICS, history()).await, (200, json!("")));
-}
-
-#[tokio::test]
-async fn what_is_saved_is_saved_once_for_each_request() {
-    let stage = Stage::start().await;
-    let _running = stage.run(&[]).await;
-    for _ in 0..3 {
-        assert_eq!(stage.ask_as("same", LIVE, outcome()).await, (200, json!("Metric saved successfully")));
-    }
-    assert_eq!(stage.received("SaveLiveMetrics").len(), 1);
-    assert_eq!(stage.ask_as("other", LIVE, outcome()).await.0, 200);
-    assert_eq!(stage.received("SaveLiveMetrics").len(), 2);
+    prepare(&scene, "SaveMetrics", json!({}));
+    assert_eq!(scene.ask_as("h", METRICS, &history()).await, (200, json!("")));
 }
 
 #[tokio::test]
 async fn what_is_missing_is_refused_and_the_model_not_asked() {
-    let stage = Stage::start().await;
-    let _running = stage.run(&[]).await;
+    let scene = Scene::start(&[]).await;
     let no_prediction =
         r#"You must specify {.."body": {"ticket_id", "ticket_rows", "assets_to_predict"}..} in the request"#;
     let no_metrics = r#"You must specify {.."body": {"ticket_id", "ticket_rows"}..} in the request"#;
@@ -176,24 +156,14 @@ async fn what_is_missing_is_refused_and_the_model_not_asked() {
         (LIVE, json!({"ticket_id": 5_100_001, "asset_id": "VC1234567"}), no_live),
         (LIVE, json!({}), no_live),
     ] {
-        assert_eq!(stage.ask(subject, body.clone()).await, (400, json!(text)), "{subject} {body}");
+        assert_eq!(scene.ask(subject, body.clone()).await, (400, json!(text)), "{subject} {body}");
     }
-    for payload in ["", "hello", "null", "[1]", "{", "\u{0}", r#"{"is_stored":true}"#] {
-        let sent = stage.requester.request_bytes(METRICS, payload.into(), Via::Size, PATIENCE);
-        assert_eq!(sent.await.envelope()["status"], 400, "{payload:?}");
-    }
-    let without_id = stage.requester.request_bytes(PREDICTION, b"{}".to_vec(), Via::Size, PATIENCE);
-    assert_eq!(
-        without_id.await.envelope(),
-        json!({"request_id": null, "body": no_prediction, "status": 400})
-    );
-    assert!(stage.sandbox.models().calls(ThirdParty::T7).is_empty());
+    assert!(scene.calls().is_empty());
 }
 
 #[tokio::test]
 async fn a_value_that_does_not_fit_is_named_and_nothing_is_sent() {
-    let stage = Stage::start().await;
-    let _running = stage.run(&[]).await;
+    let scene = Scene::start(&[]).await;
     let with = |mut body: Value, name: &str, value: Value| {
         body[name] = value;
         body
@@ -237,53 +207,7 @@ async fn a_value_that_does_not_fit_is_named_and_nothing_is_sent() {
         (LIVE, with(outcome(), "asset_id", json!(7)), "Error: asset_id: expected a string"),
     ] {
         // Under an id of its own each: the bus knows writes by them.
-        assert_eq!(stage.ask_as(text, subject, body.clone()).await, (500, json!(text)), "{body}");
+        assert_eq!(scene.ask_as(text, subject, &body).await, (500, json!(text)), "{body}");
     }
-    assert!(stage.sandbox.models().calls(ThirdParty::T7).is_empty());
-}
-
-#[tokio::test]
-async fn a_dry_run_validates_and_answers_what_would_be_saved_but_predicts() {
-    let stage = Stage::start().await;
-    let _running = stage.run(&[("WRITE_MODE", "dry-run")]).await;
-    for (subject, body) in [(METRICS, history()), (LIVE, outcome())] {
-        assert_eq!(stage.ask(subject, body).await, (200, json!("Dry run: not sent to the model")));
-        assert_eq!(stage.ask_as("r-2", subject, json!({})).await.0, 400);
-    }
-    let misfit = json!({"ticket_id": 1, "asset_id": 7, "automated_successfully": true});
-    let expected = (500, json!("Error: asset_id: expected a string"));
-    assert_eq!(stage.ask_as("r-3", LIVE, misfit).await, expected);
-    assert_eq!(stage.ask(PREDICTION, question()).await.0, 200);
-    let calls = stage.sandbox.models().calls(ThirdParty::T7);
-    assert_eq!(calls.iter().map(|call| call.rpc.as_str()).collect::<Vec<_>>(), ["Prediction"]);
-}
-
-#[tokio::test]
-async fn task_histories_and_predictions_of_more_than_a_megabyte_pass() {
-    let stage = Stage::start().await;
-    let _running = stage.run(&[]).await;
-    let note = "n".repeat(10_000);
-    let rows: Vec<Value> =
-        (0..150).map(|id| json!({"Asset": "VC1234567", "DetailID": id, "Notes": note})).collect();
-    let results = json!([{"name": "x".repeat(12_000), "probability": 0.5}]);
-    let predictions: Vec<Value> =
-        (0..100).map(|id| json!({"asset": format!("VC{id}"), "task_results": results})).collect();
-    prepare(&stage, "Prediction", json!({"success": true, "asset_predictions": predictions}));
-    let body = json!({"ticket_id": 1, "ticket_rows": rows, "assets_to_predict": ["VC1234567"]});
-    let envelope = json!({"request_id": "r", "body": body});
-    let reply = stage.requester.request(PREDICTION, &envelope, PATIENCE).await;
-    let OldReply::Envelope { value, via_redis: true } = reply else { panic!("inline") };
-    assert_eq!((&value["status"], value["body"].as_array().unwrap().len()), (&json!(200), 100));
-    let received = stage.received("Prediction").remove(0);
-    assert_eq!(received["ticket_rows"].as_array().unwrap().len(), 150);
-    assert_eq!(received["ticket_rows"][149]["notes"], note);
-    for via in [Via::Token, Via::PrefixToken] {
-        let request = json!({"request_id": via_name(via), "body": history()}).to_string().into_bytes();
-        let reply = stage.requester.request_bytes(METRICS, request, via, PATIENCE).await;
-        assert_eq!(reply.envelope()["status"], 200);
-    }
-}
-
-fn via_name(via: Via) -> &'static str {
-    if via == Via::Token { "token" } else { "prefix" }
+    assert!(scene.calls().is_empty());
 }

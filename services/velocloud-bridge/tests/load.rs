@@ -1,18 +1,15 @@
 //! Large lists, many requests, a portal that misbehaves.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
-mod running;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
+use velocloud_bridge::VelocloudBridge;
 
 use futures::future::join_all;
-use running::{PATIENCE, start};
-use runtime::Hosted;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
-use testkit::{OldReply, Rule};
+use testkit::{OldReply, PATIENCE, Rule};
 use upstream::Overrides;
 use velocloud_bridge::credentials::Credentials;
 use velocloud_bridge::outcome::{Group, Outcome};
@@ -29,15 +26,9 @@ fn series() -> Rule {
     Rule::on("POST", "^/vco1/portal/rest/metrics/getEdgeLinkSeries$").json(&json!([]))
 }
 
-async fn stage() -> (Stage, Hosted) {
-    let stage = Stage::start("velocloud-bridge").await;
-    let running = start(&stage, &[]).await;
-    (stage, running)
-}
-
 #[tokio::test]
 async fn a_list_of_several_megabytes_passes_with_its_host_in_each_item() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
     let rows: Vec<Value> = (0..8_000)
         .map(|id| json!({"edgeId": id, "edgeName": "Café – 1", "score": 4.400_000_095_367_432, "isp": null, "x": "y".repeat(300)}))
         .collect();
@@ -55,7 +46,7 @@ async fn a_list_of_several_megabytes_passes_with_its_host_in_each_item() {
 
 #[tokio::test]
 async fn a_request_of_more_than_a_megabyte_passes() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
     stage.upstream.answer(series());
     let payload =
         json!({"enterpriseId": 2, "edgeId": 4, "interval": {}, "metrics": [], "more": "x".repeat(1_500_000)});
@@ -66,7 +57,7 @@ async fn a_request_of_more_than_a_megabyte_passes() {
 
 #[tokio::test]
 async fn identical_reads_in_flight_share_one_call_and_later_ones_ask_anew() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
     stage.upstream.answer(links().json(&json!([{"linkId": 7}])).times(1));
     stage.upstream.answer(links().json(&json!([{"linkId": 8}])));
     let hold = stage.upstream.hold();
@@ -93,7 +84,7 @@ async fn identical_reads_in_flight_share_one_call_and_later_ones_ask_anew() {
 
 #[tokio::test]
 async fn a_host_gets_ten_calls_at_a_time_and_every_request_its_answer() {
-    let (stage, _running) = stage().await;
+    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
     stage.upstream.answer(series().delay(Duration::from_millis(20)));
     let requests = (0..40).map(|edge| {
         let payload = json!({"enterpriseId": 2, "edgeId": edge, "interval": {}, "metrics": []});
@@ -107,7 +98,7 @@ async fn a_host_gets_ten_calls_at_a_time_and_every_request_its_answer() {
 
 #[tokio::test]
 async fn a_passing_failure_is_repeated_once() {
-    let (stage, running) = stage().await;
+    let (stage, running) = Stage::with::<VelocloudBridge>(&[]).await;
     let body = json!({"host": "vco1.example.test"});
     for failure in [links().status(503), links().status(502), links().drops()] {
         stage.upstream.rules(vec![failure.clone().times(1), links().json(&json!([]))]).take_calls();

@@ -1,13 +1,11 @@
 //! Every recorded exchange of the existing deployment.
 
-mod running;
-
-use running::start;
 use testkit::recordings::Stage;
+use velocloud_bridge::VelocloudBridge;
 
 async fn play(file: &str) {
     let stage = Stage::start(file).await;
-    let _running = start(&stage, &[]).await;
+    let _running = stage.run::<VelocloudBridge>(&[]).await;
     stage.play_all().await.assert_clean();
 }
 

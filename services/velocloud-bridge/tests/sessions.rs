@@ -1,15 +1,13 @@
 //! Sessions over real HTTP: expiry in mid-work, refused and slow logins, redirects; and what never leaves the bridge.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
-mod running;
-
 use std::time::Duration;
+use velocloud_bridge::VelocloudBridge;
 
 use futures::future::join_all;
-use running::{PATIENCE, start};
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
-use testkit::{Received, Rule};
+use testkit::{PATIENCE, Received, Rule};
 
 const SERIES: &str = "request.edge.links.series";
 
@@ -40,8 +38,7 @@ fn logins(calls: &[Received], host: &str) -> usize {
 
 #[tokio::test]
 async fn a_session_that_expires_in_mid_work_is_renewed_once_for_all() {
-    let stage = Stage::start("velocloud-bridge").await;
-    let _running = start(&stage, &[]).await;
+    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
     stage.upstream.take_calls();
     stage.upstream.rules(vec![expired()]);
     let hold = stage.upstream.hold();
@@ -65,8 +62,7 @@ async fn a_session_that_expires_in_mid_work_is_renewed_once_for_all() {
 
 #[tokio::test]
 async fn a_session_that_stays_refused_is_a_401_after_one_repetition() {
-    let stage = Stage::start("velocloud-bridge").await;
-    let _running = start(&stage, &[]).await;
+    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
     let expected = (401, json!("Auth token expired for host vco1.example.test"));
     let path = "metrics/getEdgeLinkSeries";
     for refusal in [
@@ -87,7 +83,7 @@ async fn a_refused_login_at_the_start_costs_that_host_only_until_it_works() {
     let stage = Stage::start("velocloud-bridge").await;
     let works = rule("metrics/getEdgeLinkSeries").json(&json!([]));
     stage.upstream.rules(vec![login("vco1").status(302).header("Location", "/login"), works.clone()]);
-    let running = start(&stage, &[]).await;
+    let running = stage.run::<VelocloudBridge>(&[]).await;
     assert_eq!(running.host.not_ready(), Vec::<String>::new());
     let (status, body) = stage.ask(SERIES, series(1)).await;
     assert_eq!((status, body), (401, json!("Auth token expired for host vco1.example.test")));
@@ -104,14 +100,13 @@ async fn a_login_that_hangs_at_the_start_holds_nothing_up() {
     let stage = Stage::start("velocloud-bridge").await;
     let slow = login("vco1").delay(Duration::from_secs(600));
     stage.upstream.rules(vec![slow, rule("metrics/getEdgeLinkSeries").json(&json!([]))]);
-    let _running = start(&stage, &[]).await;
+    let _running = stage.run::<VelocloudBridge>(&[]).await;
     assert_eq!(stage.ask(SERIES, series_at("vco2.example.test", 1)).await, (200, json!([])));
 }
 
 #[tokio::test]
 async fn credentials_and_cookies_stay_out_of_replies() {
-    let stage = Stage::start("velocloud-bridge").await;
-    let _running = start(&stage, &[]).await;
+    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
     let path = "event/getEnterpriseEvents";
     let body = json!({"host": "vco1.example.test", "enterprise_id": 2, "start_date": 1, "end_date": 2});
     for failure in [

@@ -1,12 +1,8 @@
 //! Plays the recorded exchanges of the existing deployment against a running service.
 //!
-//! ```no_run
-//! # async fn start(_: Vec<(String, String)>) {}
-//! # #[tokio::main(flavor = "current_thread")] async fn main() {
-//! let stage = testkit::recordings::Stage::start("bruin-bridge").await;
-//! start(stage.environment()).await; // the real service, through the runtime, until it is ready
+//! ```text
+//! let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
 //! stage.play_all().await.assert_clean();
-//! # }
 //! ```
 //!
 //! A [`Stage`] has real NATS and Redis servers and stubs for the third party and the other services, and knows how the

@@ -3,7 +3,7 @@
 use regex::Regex;
 use serde_json::json;
 
-use crate::Rule;
+use crate::{Rule, salesforce};
 
 /// The peculiarities of one file of recordings.
 pub(super) struct Profile {
@@ -26,14 +26,6 @@ impl Profile {
             Rule::on("POST", &format!("^/{host}/portal/rest/login/operatorLogin$"))
                 .text("")
                 .header("Set-Cookie", &format!("velocloud.session={value}; Path=/; HttpOnly; Secure"))
-        };
-        let salesforce = |vendor: &str, session: &str| {
-            Rule::on("POST", "^/services/Soap/u/42.0$").text(&format!(
-                "<soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\" \
-                 xmlns=\"urn:partner.soap.sforce.com\"><soapenv:Body><loginResponse><result>\
-                 <serverUrl>https://{vendor}-api.example.test/services/Soap/u/42.0/00D1</serverUrl>\
-                 <sessionId>{session}</sessionId></result></loginResponse></soapenv:Body></soapenv:Envelope>"
-            ))
         };
         match file {
             "bruin-bridge" => Self {
@@ -85,13 +77,13 @@ impl Profile {
             },
             "cts-bridge" => Self {
                 settings: CTS,
-                logins: Some("^/services/Soap/u/42.0$"),
-                fallback: vec![salesforce("cts", "session-a")],
+                logins: Some(salesforce::LOGIN),
+                fallback: vec![salesforce::login("cts", "session-a")],
             },
             "lit-bridge" => Self {
                 settings: LIT,
-                logins: Some("^/services/Soap/u/42.0$"),
-                fallback: vec![salesforce("lit", "session-a")],
+                logins: Some(salesforce::LOGIN),
+                fallback: vec![salesforce::login("lit", "session-a")],
             },
             "notifier" => Self { settings: NOTIFIER, logins: None, fallback: Vec::new() },
             "customer-cache" | "customer-cache.start" => {

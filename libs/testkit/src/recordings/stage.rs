@@ -9,7 +9,8 @@ use std::{
 
 use anyhow::Context;
 use parking_lot::Mutex;
-use redis::AsyncCommands;
+use redis::{AsyncCommands, RedisResult};
+use runtime::{Clock, Environment, Hosted, Service};
 use serde_json::{Value, json};
 
 use super::{
@@ -17,12 +18,10 @@ use super::{
     exchange::{Exchange, ThirdParty, folder, load},
     profile::Profile,
 };
-use crate::{Nats, OldPeer, Redis, StubPeers, StubUpstream, ports::Port};
+use crate::{Nats, OldPeer, PATIENCE, Redis, StubPeers, StubUpstream, hosting, ports::Port};
 
 /// How long a reply may take. The third party answers at once, so only repetitions take time.
 const REPLY_WITHIN: Duration = Duration::from_secs(30);
-/// How long a test waits for a reply.
-const ASK_WITHIN: Duration = Duration::from_secs(20);
 /// How long calls and requests may come in after the reply, or after the start where nothing is asked.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
 
@@ -101,6 +100,44 @@ impl Stage {
         Self { nats, redis, upstream, peers, requester, name, refused, cookies }
     }
 
+    /// The stage of service `S` and the service on it, with some settings more; returns when it has started.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn with<S: Service>(settings: &[(&str, &str)]) -> (Self, Hosted) {
+        let stage = Self::start(S::NAME).await;
+        let service = stage.run::<S>(settings).await;
+        (stage, service)
+    }
+
+    /// Runs service `S` with [`Self::environment`] and some settings more; returns when it has started.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn run<S: Service>(&self, settings: &[(&str, &str)]) -> Hosted {
+        self.run_at::<S>(&Clock::system(), settings).await
+    }
+
+    /// The same at a time of the test's own.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn run_at<S: Service>(&self, clock: &Clock, settings: &[(&str, &str)]) -> Hosted {
+        hosting::run_at::<S>(self.settings(settings), clock).await
+    }
+
+    /// Why service `S` does not start with such settings: the error with all its causes.
+    ///
+    /// # Panics
+    /// When it does start.
+    pub async fn why_not<S: Service>(&self, settings: &[(&str, &str)]) -> String {
+        hosting::why_not::<S>(self.settings(settings)).await
+    }
+
+    fn settings(&self, more: &[(&str, &str)]) -> Environment {
+        Environment::from_iter(self.environment()).merged(&more.iter().copied().collect())
+    }
+
     /// The environment of the service, as the recordings show that it was (add to it or replace parts at will):
     ///
     /// | file | settings |
@@ -121,18 +158,10 @@ impl Stage {
     ///
     /// Where the file shows nothing of a value (client secrets), any value does.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let (host, port) = (self.redis.host(), self.redis.port().to_string());
         let shared = [
-            ("NATS_SERVER1", self.nats.url()),
-            ("REDIS_HOSTNAME", host.clone()),
-            ("REDIS_PORT", port.clone()),
-            ("REDIS_CUSTOMER_CACHE_HOSTNAME", host),
-            ("REDIS_CUSTOMER_CACHE_PORT", port),
             ("ENVIRONMENT_NAME", "dev".to_owned()),
             ("CURRENT_ENVIRONMENT", "dev".to_owned()),
             ("TIMEZONE", "US/Eastern".to_owned()),
-            ("HTTP_PORT", "0".to_owned()),
-            ("METRICS_PORT", "0".to_owned()),
         ];
         let refused = self.refused.address().to_string();
         let own = Profile::of(&self.name).settings.iter().map(|(name, value)| {
@@ -142,7 +171,8 @@ impl Stage {
                 .replace("{refused}", &format!("http://{refused}"));
             (*name, value)
         });
-        shared.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value)).collect()
+        let servers = hosting::settings(&self.nats, &self.redis);
+        servers.into_iter().chain(shared).chain(own).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Asks the service as an old requester does; status and body of the reply, which echoes the id.
@@ -150,13 +180,43 @@ impl Stage {
     /// # Panics
     /// When there is no reply within 20 s, or it is none of the fleet.
     pub async fn ask(&self, subject: &str, body: Value) -> (i64, Value) {
-        let envelope = json!({"request_id": "r-1", "body": body});
-        let mut reply = self.requester.request(subject, &envelope, ASK_WITHIN).await.envelope();
-        assert_eq!(reply.get("request_id"), Some(&json!("r-1")), "{subject}");
+        self.ask_as("r-1", subject, body).await
+    }
+
+    /// The same under an id of its own: what was answered under another is not remembered for it.
+    ///
+    /// # Panics
+    /// As [`Self::ask`].
+    pub async fn ask_as(&self, id: &str, subject: &str, body: Value) -> (i64, Value) {
+        let envelope = json!({"request_id": id, "body": body});
+        let mut reply = self.requester.request(subject, &envelope, PATIENCE).await.envelope();
+        assert_eq!(reply.get("request_id"), Some(&json!(id)), "{subject}");
         let Some(status) = reply.get("status").and_then(Value::as_i64) else {
             panic!("{subject}: no status in {reply}")
         };
         (status, reply.get_mut("body").map(Value::take).unwrap_or_default())
+    }
+
+    /// Stores a text in Redis, for ever.
+    ///
+    /// # Panics
+    /// When Redis refuses.
+    pub async fn store(&self, key: &str, text: &str) {
+        let set: RedisResult<()> = self.redis.connection().await.set(key, text).await;
+        if let Err(error) = set {
+            panic!("Redis: {key}: {error}")
+        }
+    }
+
+    /// What Redis has under a key.
+    ///
+    /// # Panics
+    /// When Redis refuses.
+    pub async fn stored(&self, key: &str) -> Option<String> {
+        match self.redis.connection().await.get(key).await {
+            Ok(text) => text,
+            Err(error) => panic!("Redis: {key}: {error}"),
+        }
     }
 
     /// The exchanges of the stage's file.

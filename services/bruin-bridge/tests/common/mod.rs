@@ -11,13 +11,11 @@
 use std::time::Duration;
 
 use bruin_bridge::BruinBridge;
-use runtime::{Clock, Environment, Hosted, Runnable};
+use runtime::Hosted;
 use serde_json::{Value, json};
+pub(crate) use testkit::PATIENCE;
 use testkit::recordings::Stage;
 use testkit::{OldReply, Received};
-
-/// Longer than any reply may take here.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bridge {
     pub(crate) stage: Stage,
@@ -37,10 +35,7 @@ impl Bridge {
 
     /// Starts the bridge on a stage.
     pub(crate) async fn start_on(stage: Stage, settings: &[(&str, &str)]) -> Self {
-        let environment: Environment = stage.environment().into_iter().collect();
-        let environment = environment.merged(&settings.iter().copied().collect());
-        let mut run = Hosted::start(&Runnable::of::<BruinBridge>(), environment, Clock::system());
-        run.started().await.expect("the bridge starts");
+        let run = stage.run::<BruinBridge>(settings).await;
         Self { stage, run }
     }
 

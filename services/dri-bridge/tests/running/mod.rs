@@ -1,28 +1,14 @@
-//! The real service on a stage.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+//! What the tests of this service ask, store and have DRI answer.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 #![allow(dead_code, reason = "not every test file uses all of it")]
 
-use std::time::Duration;
-
-use dri_bridge::DriBridge;
 use redis::AsyncCommands;
-use runtime::{Clock, Environment, Hosted, Runnable};
 use serde_json::{Value, json};
 use testkit::Rule;
 use testkit::recordings::Stage;
 
-/// A generous limit for what should come at once.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The subject.
 pub(crate) const SUBJECT: &str = "dri.parameters.request";
-
-/// Starts the service with the stage's environment and some settings more.
-pub(crate) async fn start(stage: &Stage, settings: &[(&str, &str)]) -> Hosted {
-    let environment = Environment::from_iter(stage.environment()).merged(&settings.iter().copied().collect());
-    let mut running = Hosted::start(&Runnable::of::<DriBridge>(), environment, Clock::system());
-    running.started().await.unwrap();
-    running
-}
 
 /// The redis key of a device's task.
 pub(crate) fn key(serial: &str) -> String {
@@ -37,7 +23,7 @@ pub(crate) async fn stored(stage: &Stage, serial: &str) -> (Option<String>, i64)
 
 /// Stores a task id, as a replica of any version does, but for ever.
 pub(crate) async fn store(stage: &Stage, serial: &str, text: &str) {
-    let () = stage.redis.connection().await.set(key(serial), text).await.unwrap();
+    stage.store(&key(serial), text).await;
 }
 
 /// Asks for a parameter of a device; status and body.

@@ -6,19 +6,22 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use async_nats::Client;
 use bytes::Bytes;
+use fleet::catalogue;
 use futures::StreamExt;
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::IndexedRandom};
+use runtime::Runnable;
 use serde_json::json;
 use testkit::malformation;
 use tokio::sync::Semaphore;
 
 use crate::{
     stage::{PATIENCE, Stage, assert_no_restarts, until},
-    subjects::{samples, served},
+    subjects::{Sample, samples, served},
 };
 
 /// Messages with a reply subject.
@@ -27,18 +30,8 @@ const MESSAGES: usize = 100_000;
 const SILENT: usize = 50;
 /// Requests that wait for a reply at the same time.
 const IN_FLIGHT: usize = 256;
-/// The services of the outage path, for whose subjects `sandbox::samples` has good requests.
-const SERVICES: [&str; 7] = [
-    "bruin-bridge",
-    "velocloud-bridge",
-    "digi-bridge",
-    "notifier",
-    "customer-cache",
-    "service-outage-monitor",
-    "service-outage-monitor-triage",
-];
-/// Those of them that answer subjects: all but the monitor.
-const REPLIERS: usize = 5;
+/// What is answered 202 until it is built.
+const CACHES: [&str; 2] = ["customer.cache.get", "hawkeye.customer.cache.get"];
 
 /// The seed: `HOSTILE_SEED`, else the same each time.
 fn seed() -> u64 {
@@ -50,15 +43,15 @@ async fn a_hundred_thousand_malformed_messages_kill_nothing_and_are_all_answered
     let seed = seed();
     println!("HOSTILE_SEED={seed}");
     let stage = Stage::new().await;
-    let supervisor = stage.run(&SERVICES).await;
+    let services: Vec<&str> = catalogue::all().iter().map(Runnable::name).collect();
+    let supervisor = stage.run(&services).await;
     let client = stage.nats.client().await;
     let samples = samples(&stage);
-    let subjects = served(&client, REPLIERS).await;
+    let subjects = served(&client, services.len()).await;
     let known = samples.iter().map(|sample| sample.subject.to_owned()).collect();
     assert_eq!(subjects, known, "a good request is needed for every served subject");
-    // The cache fills after the start; from then on a good request has its usual answer.
-    let built = async { while good_requests(&stage).await.get("customer.cache.get") != Some(&200) {} };
-    tokio::time::timeout(PATIENCE, built).await.expect("the customer cache is built");
+    // The caches fill after the start; from then on a good request has its usual answer.
+    caches_are_built(&stage, &samples).await;
     let before = good_requests(&stage).await;
 
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -82,6 +75,19 @@ async fn a_hundred_thousand_malformed_messages_kill_nothing_and_are_all_answered
         assert!(*status < 500, "{subject} answered {status}");
     }
     assert_eq!(before, after, "a good request is answered as before");
+}
+
+/// Waits until good requests to the caches are answered 200.
+async fn caches_are_built(stage: &Stage, samples: &[Sample]) {
+    let old = stage.old_peer().await;
+    for sample in samples.iter().filter(|sample| CACHES.contains(&sample.subject)) {
+        let built = async {
+            while old.request(sample.subject, &sample.envelope, PATIENCE).await.envelope()["status"] != 200 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, built).await.expect(sample.subject);
+    }
 }
 
 /// The status of each subject's answer to a good request.

@@ -2,6 +2,7 @@
 //!
 //! - [`stage`] puts servers, sandbox and services up; [`programs`] runs services as processes of their own; [`subjects`]
 //!   has one good request for every subject.
+//! - [`discovery`]: `fleet services` lists them all.
 //! - [`drop_in`]: each program alone, with nothing but its specification's environment.
 //! - [`hostile`]: a hundred thousand malformed messages.
 //! - [`failures`]: what is missing, wrong, full or dead, and that nothing accepted is lost.
@@ -15,6 +16,7 @@
     reason = "a test ends when something is missing"
 )]
 
+mod discovery;
 mod drop_in;
 mod failures;
 mod hostile;

@@ -19,13 +19,21 @@ use tokio::{
 
 use crate::stage::{PATIENCE, http};
 
-/// The six programs.
-pub(crate) const PROGRAMS: [&str; 6] = [
+/// The fourteen programs.
+pub(crate) const PROGRAMS: [&str; 14] = [
     "bruin-bridge",
     "velocloud-bridge",
     "digi-bridge",
     "notifier",
+    "hawkeye-bridge",
+    "t7-bridge",
+    "dri-bridge",
+    "cts-bridge",
+    "lit-bridge",
+    "email-tagger-kre-bridge",
+    "repair-tickets-kre-bridge",
     "customer-cache",
+    "hawkeye-customer-cache",
     "service-outage-monitor",
 ];
 

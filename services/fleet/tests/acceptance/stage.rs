@@ -90,6 +90,10 @@ impl Stage {
                 .with("REDIS_CUSTOMER_CACHE_HOSTNAME", self.redis.host())
                 .with("REDIS_CUSTOMER_CACHE_PORT", self.redis.port().to_string());
         }
+        if service == "cts-bridge" {
+            // It writes nowhere else.
+            environment = environment.with("CURRENT_ENVIRONMENT", "dev");
+        }
         environment
     }
 

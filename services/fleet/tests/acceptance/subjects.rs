@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use contracts::{Incoming, catalogue};
 pub(crate) use sandbox::samples::Sample;
+use sandbox::{Sandbox, SandboxOptions};
 use serde_json::Value;
 
 use crate::stage::Stage;
@@ -26,4 +28,21 @@ pub(crate) async fn served(client: &async_nats::Client, services: usize) -> BTre
         subjects.extend(endpoints.iter().map(|endpoint| endpoint["subject"].as_str().unwrap().to_owned()));
     }
     subjects
+}
+
+#[tokio::test]
+async fn every_subject_has_a_good_request_which_its_contract_takes() {
+    let options = SandboxOptions { edges: 40, ..SandboxOptions::default() };
+    let sandbox = Sandbox::start(options).await.unwrap();
+    let samples = sandbox::samples::samples(&sandbox).unwrap();
+    let mut subjects: Vec<&str> = samples.iter().map(|sample| sample.subject).collect();
+    subjects.sort_unstable();
+    let declared: Vec<&str> = catalogue::all().iter().map(|entry| entry.subject).collect();
+    assert_eq!(subjects, declared, "one good request for every subject");
+    for sample in samples {
+        let envelope = sample.envelope.to_string();
+        let incoming = Incoming::read(&envelope).unwrap();
+        let taken = catalogue::find(sample.subject).unwrap().check(&incoming);
+        assert_eq!(taken, Ok(()), "{}", sample.subject);
+    }
 }

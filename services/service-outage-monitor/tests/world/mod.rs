@@ -85,18 +85,12 @@ impl World {
     pub(crate) async fn leaving_out(nats: Nats, silent: &str) -> Self {
         let redis = Redis::start().await;
         let peers = StubPeers::start_with_redis(&nats.url(), &redis.url()).await;
-        let environment = Environment::from([
-            ("NATS_SERVER1", nats.url()),
-            ("REDIS_HOSTNAME", redis.host()),
-            ("REDIS_PORT", redis.port().to_string()),
-            ("HTTP_PORT", "0".to_owned()),
-            ("METRICS_PORT", "0".to_owned()),
-            ("ENVIRONMENT_NAME", "automation-example".to_owned()),
-            ("CURRENT_ENVIRONMENT", "production".to_owned()),
-            ("TIMEZONE", "US/Eastern".to_owned()),
-            ("ENABLE_TRIAGE_MONITORING", "0".to_owned()),
-            ("MONITORING__VELOCLOUD_HOST", HOST.to_owned()),
-        ]);
+        let environment = Environment::from_iter(testkit::settings(&nats, &redis))
+            .with("ENVIRONMENT_NAME", "automation-example")
+            .with("CURRENT_ENVIRONMENT", "production")
+            .with("TIMEZONE", "US/Eastern")
+            .with("ENABLE_TRIAGE_MONITORING", "0")
+            .with("MONITORING__VELOCLOUD_HOST", HOST);
         let clock = Clock::frozen("2022-01-31T15:00:00Z".parse().unwrap());
         let world = Self { nats, redis, peers, clock, environment };
         world.set_the_stage(silent).await;

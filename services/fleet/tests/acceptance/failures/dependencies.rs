@@ -52,9 +52,9 @@ async fn without_redis_every_program_ends_with_one_error_that_names_the_setting(
     for (program, (code, records)) in futures::future::join_all(ends).await {
         assert_eq!(code, 1, "{program}");
         let [only] = errors(&records)[..] else { panic!("{program}: {records:#?}") };
-        // The customer cache looks for its own Redis first.
-        let setting =
-            if program == "customer-cache" { "REDIS_CUSTOMER_CACHE_HOSTNAME" } else { "REDIS_HOSTNAME" };
+        // The caches look for their own Redis first.
+        let is_cache = program.ends_with("customer-cache");
+        let setting = if is_cache { "REDIS_CUSTOMER_CACHE_HOSTNAME" } else { "REDIS_HOSTNAME" };
         assert!(text(only, "message").contains(setting), "{program}: {only}");
     }
 }
