@@ -37,7 +37,7 @@ impl Identity {
 const VERBS: [&str; 3] = ["PING", "INFO", "STATS"];
 
 impl Core {
-    /// Begins to answer, once, when the first subject is served.
+    /// Begins to answer, once: when it is told to, else when the first subject is served.
     pub(crate) async fn announce(self: &Arc<Self>) {
         if self.discovery.announced.swap(true, Ordering::Relaxed) {
             return;

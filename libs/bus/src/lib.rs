@@ -229,6 +229,13 @@ impl Bus {
         }
     }
 
+    /// Lets the service be discovered (`$SRV`) although it serves nothing yet, or ever. Serving does so too.
+    pub async fn announce(&self) {
+        if let Way::Nats { core, .. } = &self.0 {
+            core.announce().await;
+        }
+    }
+
     /// Answers a subject in its queue group. Resolves when the server has confirmed the subscription; before the first
     /// connection it waits for that.
     ///

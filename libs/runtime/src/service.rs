@@ -199,6 +199,8 @@ impl Context {
             limits,
         };
         let bus = Bus::connect(options, &self.metrics).await?;
+        // A monitor serves nothing, and is to be found as well.
+        bus.announce().await;
         let watched = bus.clone();
         self.ready_when("connected to NATS", move || watched.connected());
         self.inner.buses.lock().push(bus.clone());

@@ -52,10 +52,13 @@ pub async fn run(options: Up, live: bool, spans: SpanLog, stop: CancellationToke
     for instance in &instances {
         instance.runnable.check(&instance.environment).with_context(|| instance.label.clone())?;
     }
+    let (began, count) = (Instant::now(), instances.len());
     let supervisor = Supervisor::start(instances, &clock);
+    let mut took = None;
     tokio::select! {
-        started = supervisor.started(START) => if let Err(error) = started {
-            eprintln!("warning: {error}");
+        started = supervisor.started(START) => match started {
+            Ok(()) => took = Some(began.elapsed()),
+            Err(error) => eprintln!("warning: {error}"),
         },
         () = stop.cancelled() => {}
     }
@@ -82,6 +85,8 @@ pub async fn run(options: Up, live: bool, spans: SpanLog, stop: CancellationToke
     if let Some(url) = nats {
         println!("NATS:        {url}  (fleet why <serial>)");
     }
+    let resident = measure::memory("self").ok().map(|memory| memory.resident);
+    println!("Services:    {}", started(count, took, resident));
     println!("Ctrl-C stops everything.\n");
     tokio::select! {
         () = watch(&supervisor, sandbox.as_ref(), live) => {}
@@ -93,6 +98,19 @@ pub async fn run(options: Up, live: bool, spans: SpanLog, stop: CancellationToke
         sandbox.stop().await;
     }
     Ok(())
+}
+
+/// E.g. `16 started in 412 ms once the servers were up; 71 MB resident in all`. `took` is absent when not all have started,
+/// `resident`, in MB, where the system does not tell it. It is that of this process: page and sandbox are in it.
+fn started(services: usize, took: Option<Duration>, resident: Option<f64>) -> String {
+    let start = match took {
+        Some(took) => format!("{services} started in {} ms once the servers were up", took.as_millis()),
+        None => format!("{services}, not all of which have started"),
+    };
+    match resident {
+        Some(resident) => format!("{start}; {resident:.0} MB resident in all"),
+        None => start,
+    }
 }
 
 /// The environment of one service: the sandbox's, the servers', and over both what is set in this process. The services
@@ -143,5 +161,18 @@ async fn watch(supervisor: &Supervisor, sandbox: Option<&Running>, live: bool) {
         let _ = std::io::stdout().flush();
         (before, at) = (rows, Instant::now());
         tokio::time::sleep(if live { REDRAW } else { TELL }).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_is_told_as_far_as_it_is_known() {
+        let took = Some(Duration::from_micros(412_700));
+        let all = started(16, took, Some(71.4));
+        assert_eq!(all, "16 started in 412 ms once the servers were up; 71 MB resident in all");
+        assert_eq!(started(2, None, None), "2, not all of which have started");
     }
 }

@@ -14,7 +14,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use crate::experiment::{Experiment, Lab, Outcome, Promise};
-use crate::stage::{PATIENCE, Stage, random};
+use crate::stage::{CACHES, PATIENCE, Stage, random};
 
 /// Settings of the monitor, sixty times as short as in production.
 const MONITOR: [(&str, &str); 10] = [
@@ -86,7 +86,9 @@ async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     for name in services {
         let mut settings: Vec<(&str, &str)> = Vec::new();
         if name == "service-outage-monitor" {
-            stage.until_cached().await?;
+            for cache in CACHES {
+                stage.until_cached(cache).await?;
+            }
             settings.extend(MONITOR);
             settings.extend(lab.effort.pick(Some(HURRIED), None));
         } else if name == "customer-cache" {

@@ -19,6 +19,8 @@ use crate::world::World;
 const PAGE: usize = 2_000;
 /// Results that are kept for further pages; the oldest goes first, as in Salesforce.
 const CURSORS: usize = 10;
+/// Records that are kept; the oldest go first, so that who orders without end does not fill the list.
+const RECORDS_KEPT: usize = 250;
 const FIRST_NUMBER: usize = 100_001;
 
 /// A `Service__c` record: every field there is, most of them null.
@@ -250,6 +252,9 @@ impl Inner {
         record.0.insert("Id".to_owned(), json!(format!("a26000000{:06}AAA", self.numbered)));
         record.0.insert("Name".to_owned(), json!(format!("S-{}", self.numbered)));
         self.numbered += 1;
+        if self.records.len() >= RECORDS_KEPT {
+            self.records.remove(0);
+        }
         self.records.push(record.clone());
         record
     }

@@ -17,6 +17,8 @@ use crate::world::World;
 pub const LARGEST_FILE: usize = 5 << 20;
 /// Files that are kept, for all dispatches together; the oldest go first.
 const FILES_KEPT: usize = 50;
+/// Dispatches that are kept; the oldest go first, so that who orders without end does not fill the list of the open ones.
+const DISPATCHES_KEPT: usize = 250;
 const FIRST_NUMBER: usize = 10_001;
 
 /// The fields of a dispatch, in order.
@@ -308,6 +310,9 @@ impl Inner {
         dispatch.0.extend(fields);
         dispatch.0.insert("Dispatch_Number".to_owned(), json!(format!("DIS{}", self.numbered)));
         self.numbered += 1;
+        if self.dispatches.len() >= DISPATCHES_KEPT {
+            self.dispatches.remove(0);
+        }
         self.dispatches.push(dispatch.clone());
         dispatch
     }
