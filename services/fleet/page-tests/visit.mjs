@@ -84,7 +84,7 @@ class Visitor {
     await this.page.emulateMedia({ colorScheme });
     const before = this.page.viewportSize();
     await this.page.setViewportSize(viewport);
-    await this.page.evaluate(() => document.querySelectorAll(".scroll").forEach((part) => part.scrollTo(0, 0)));
+    await this.page.evaluate(() => (scrollTo(0, 0), document.querySelectorAll(".scroll").forEach((part) => part.scrollTo(0, 0))));
     await this.page.screenshot({ path: join(pictures, name) });
     await this.page.setViewportSize(before);
   }
@@ -173,6 +173,159 @@ async function aFault(visitor) {
   say("Bruin is well again: the ticket is created");
 }
 
+const SERVICES = ["bruin-bridge", "velocloud-bridge", "digi-bridge", "hawkeye-bridge", "t7-bridge", "email-tagger-kre-bridge",
+  "repair-tickets-kre-bridge", "dri-bridge", "cts-bridge", "lit-bridge", "notifier", "customer-cache",
+  "hawkeye-customer-cache", "service-outage-monitor"];
+
+/** A service's row: label, state, rate, errors, median, 99th percentile, restarts. */
+const rowOf = (page, service) => page.locator("#services tbody tr").filter({ has: page.locator("th", { hasText: new RegExp(`^${service}( |$)`) }) }).first();
+
+async function everyService({ page }) {
+  for (const service of SERVICES) {
+    const cells = await rowOf(page, service).locator("th, td").allInnerTexts();
+    assert.equal(cells[1], "ready", `${service}: ${cells}`);
+    assert.match(cells[2], /^\d+(\.\d)?$/, `requests/s of ${service}: ${cells}`);
+    assert.match(cells[3], /^\d+$/, `errors of ${service}: ${cells}`);
+  }
+  say(`all ${SERVICES.length} services have a row, ready, with rate and errors`);
+}
+
+async function toCapabilities(visitor) {
+  await visitor.page.getByRole("link", { name: "Probes, models, dispatches" }).click();
+  await visitor.page.locator("main.subjects").waitFor();
+  await visitor.page.locator("html[data-live=yes]").waitFor();
+}
+
+async function aProbe(visitor) {
+  const { page } = visitor;
+  await visitor.sees("#answer-hawkeye", "Not asked yet.");
+  const row = page.locator("#probes .rows > li:has(.state.up)").nth(1);
+  const id = await row.getAttribute("id");
+  const name = await row.locator("a.fold").innerText();
+  const serial = await row.locator(".serial").innerText();
+  await visitor.press(`Fail probe ${name}`);
+  await visitor.sees(`#${id} .word.down`, "fails: it reaches nothing");
+  await visitor.press("Ask which probes are down");
+  const answer = await visitor.sees("#answer-hawkeye", `"serialNumber": "${serial}"`);
+  assert.match(await answer.innerText(), /hawkeye-bridge: 200 OK, 1 entry/);
+  await visitor.press(`Heal probe ${name}`);
+  await visitor.sees(`#${id} .word.up`, "well");
+  await visitor.press("Ask which probes are down");
+  await visitor.sees("#answer-hawkeye", "200 OK, 0 entries");
+  say(`probe ${name}: failed and healed, and hawkeye-bridge saw both`);
+
+  await page.locator(`#${id} a.fold`).click();
+  await visitor.sees(`#${id} .messages`, "Passed");
+  await visitor.press("Fail: Voice bidirectional");
+  await visitor.sees(`#${id} .word`, "its tests fail");
+  await visitor.forwardUntil(`#${id} .messages`, "Failed");
+  await visitor.press("Ask the bridge for its results");
+  await visitor.sees("#answer-hawkeye", '"status": "Failed"');
+  await visitor.press(`Heal probe ${name}`);
+  await visitor.sees(`#${id} .word.up`, "well");
+  await visitor.press("Ask the customer cache");
+  await visitor.sees("#answer-hawkeye", /hawkeye-customer-cache: 200 OK, \d+ entries/);
+  say("its voice test failed, as the bridge says too; the customer cache knows the probes");
+}
+
+async function predictions(visitor) {
+  const { page } = visitor;
+  await visitor.sees("#model-t7", "Nobody has asked T7 yet.");
+  await visitor.press("Let T7 predict this");
+  await visitor.sees("#model-t7", /set by you T7 predicts VC\d+: Repair Completed 87 %/);
+  await visitor.press("Ask t7-bridge");
+  await visitor.sees("#answer-t7", /"name": "Repair Completed",\s+"probability": 0\.87\d*\s/);
+  assert.doesNotMatch(await page.locator("#answer-t7").innerText(), /Wireless/);
+  await visitor.sees("#model-t7 .messages", /Prediction 4000001, VC\d+ OK/);
+  await visitor.press("T7: back to its own rules");
+  await visitor.sees("#model-t7", "T7 answers by its own rules.");
+  await visitor.press("Ask t7-bridge");
+  await visitor.sees("#answer-t7", "Wireless Repair Intervention Needed");
+  say("T7 predicted what a person set, then by its own rules again");
+
+  const choice = (model) => page.locator(`section[aria-labelledby=${model}-title] select[name=what]`);
+  await choice("emailtagger").selectOption("4");
+  await visitor.press("Let Email Tagger predict this");
+  await visitor.press("Ask email-tagger-kre-bridge");
+  await visitor.sees("#answer-emailtagger", /"tag_id": "4",\s+"probability": 0\.87/);
+  await choice("repairtickets").selectOption("VAS");
+  await visitor.press("Let Repair Tickets predict this");
+  await visitor.press("Ask repair-tickets-kre-bridge");
+  await visitor.sees("#answer-repairtickets", '"predicted_class": "VAS"');
+  // What is typed and chosen stays while the page changes around it.
+  assert.equal(await choice("repairtickets").inputValue(), "VAS");
+  await visitor.press("Email Tagger: back to its own rules");
+  await visitor.press("Repair Tickets: back to its own rules");
+  say("a tag and a class set by a person came through the bridges");
+}
+
+async function dispatches(visitor) {
+  const { page } = visitor;
+  for (const [vendor, title, step, status] of [
+    ["cts", "CTS", "Schedule a technician", "Scheduled"], ["lit", "LIT", "Confirm", "Request Confirmed"]]) {
+    const newest = page.locator(`#${vendor}-dispatches .tickets > li`).first();
+    const before = await newest.getAttribute("id");
+    await visitor.press(`Enter a dispatch at ${title}`);
+    await page.waitForFunction(([vendor, before]) => document.querySelector(`#${vendor}-dispatches .tickets > li`).id !== before, [vendor, before]);
+    const number = (await newest.getAttribute("id")).replace("dispatch-", "");
+    await visitor.sees(`#dispatch-${number}`, "ticket 5001");
+    await page.locator(`#dispatch-${number} a.fold`).click();
+    await visitor.press(`${step}: ${number}`);
+    await visitor.sees(`#dispatch-${number} .word`, status);
+    await visitor.press(`Ask the bridge for ${number}`);
+    const answer = await visitor.sees(`#answer-${vendor}`, number);
+    assert.ok((await answer.innerText()).includes(status), `${vendor}-bridge does not say ${status}`);
+    await page.locator(`#dispatch-${number}`).getByLabel("Value").fill("typed");
+    await visitor.press(`Remove ${number}`);
+    await page.locator(`#dispatch-${number}`).waitFor({ state: "detached", timeout: PATIENCE });
+  }
+  say("a dispatch at CTS and one at LIT: entered, taken on, seen through the bridges, removed");
+}
+
+async function parameters(visitor) {
+  const { page } = visitor;
+  await visitor.press("Ask dri-bridge");
+  await visitor.sees("#answer-dri", "204: not there yet");
+  const serial = await page.locator("#dri-column").getByLabel("Serial number").first().inputValue();
+  await visitor.sees(`#dri-${serial}`, "pending");
+  await visitor.forwardUntil(`#dri-${serial} .done`, "complete");
+  await visitor.press(`Ask again for ${serial}`);
+  await visitor.sees("#answer-dri", "SIM1 Active and SIM2 Ready");
+  await visitor.press(`Tasks of ${serial} are rejected`);
+  await visitor.sees(`#dri-${serial} .bad`, "rejected");
+  await visitor.press(`Tasks of ${serial} complete`);
+  await visitor.sees(`#dri-${serial} .done`, "complete");
+  say("a task at DRI: pending, then complete, and dri-bridge has its parameters");
+}
+
+async function besideTheNetwork(visitor) {
+  const { page } = visitor;
+  await page.goto(new URL("/", page.url()).href);
+  await page.locator("html[data-live=yes]").waitFor();
+  await everyService(visitor);
+  await toCapabilities(visitor);
+  await visitor.scan("probes, models and dispatches at first");
+  await aProbe(visitor);
+  await predictions(visitor);
+  await dispatches(visitor);
+  await parameters(visitor);
+  await visitor.scan("probes, models and dispatches after all that");
+  await visitor.picture("page-capabilities.png", "light");
+  await visitor.press("Let T7 refuse");
+  await visitor.sees("#model-t7", "refuses with UNAVAILABLE");
+  await visitor.press("Ask t7-bridge");
+  await visitor.sees("#answer-t7 .bad", "500");
+  await visitor.press("T7: back to its own rules");
+  await page.getByRole("link", { name: "Network, tickets" }).click();
+  await page.locator("html[data-live=yes]").waitFor();
+  // What was asked with a button is a request like others.
+  await visitor.sees("#services .messages", "t7.prediction.request");
+  const cells = await rowOf(page, "t7-bridge").locator("td").allInnerTexts();
+  assert.ok(Number(cells[2]) > 0 && / ms$/.test(cells[3]) && / ms$/.test(cells[4]), `t7-bridge: ${cells}`);
+  await visitor.sees("#party-t7 .troubled", "failed");
+  say("T7 refused: the services' table counts it, with the time it took");
+}
+
 async function byKeyboard(visitor) {
   const { page } = visitor;
   await page.goto(new URL("/", page.url()).href);
@@ -205,6 +358,19 @@ async function byKeyboard(visitor) {
   await page.keyboard.press("Enter");
   await visitor.sees("#device .name", "up");
   await page.keyboard.press("Shift+Tab");
+
+  await page.goto(new URL("/", page.url()).href);
+  await tabTo("nav a:not([aria-current])");
+  await page.keyboard.press("Enter");
+  await page.locator("main.subjects").waitFor();
+  await page.locator("html[data-live=yes]").waitFor();
+  await tabTo("#probes button.breaks");
+  const probe = await page.evaluate(() => document.activeElement.closest("li").id);
+  await page.keyboard.press("Enter");
+  await visitor.sees(`#${probe} .word`, "fails");
+  await focused(`#${probe} button.heals`);
+  await page.keyboard.press("Enter");
+  await focused(`#${probe} button.breaks`);
   say("the keyboard is enough");
 }
 
@@ -219,6 +385,12 @@ async function onAPhone(browser, address) {
   await visitor.page.locator(".cell").first().click();
   await visitor.sees("#device", "Break the edge");
   assert.ok((await widths())[0] <= wide, "a device makes the page wider than the screen");
+  await toCapabilities(visitor);
+  await visitor.page.locator("#probe-2 a.fold").click();
+  await visitor.sees("#probe-2", "Ask the bridge for this probe");
+  await visitor.page.locator("#cts-dispatches a.fold").first().click();
+  await visitor.sees("#cts-dispatches", "Service_Type__c");
+  assert.ok((await widths())[0] <= wide, "probes or dispatches make the page wider than the screen");
   await context.close();
   say("on a phone nothing is wider than the screen");
 }
@@ -232,6 +404,14 @@ async function withoutScript(browser, address) {
   await visitor.sees("#story .world .ago", /ago|now/);
   await visitor.press("Heal the edge");
   await visitor.sees("#device .name", "up");
+  await visitor.page.getByRole("link", { name: "Probes, models, dispatches" }).click();
+  const row = visitor.page.locator("#probe-2");
+  await row.getByRole("button", { name: /^Fail probe/ }).click();
+  await visitor.sees("#probe-2 .word", "fails");
+  await visitor.press("Ask which probes are down");
+  await visitor.sees("#answer-hawkeye", "1 entry");
+  await row.getByRole("button", { name: /^Heal probe/ }).click();
+  await visitor.sees("#probe-2 .word", "well");
   await context.close();
   say("works without script");
 }
@@ -284,6 +464,7 @@ try {
   await visitor.picture("page-resolved.png", "light");
   await aFault(visitor);
   await visitor.scan("a fault");
+  await besideTheNetwork(visitor);
   await byKeyboard(visitor);
   await withoutScript(browser, address);
   await onAPhone(browser, address);

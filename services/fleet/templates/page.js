@@ -54,7 +54,8 @@
     for (const { name, value } of fresh.attributes) {
       if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     }
-    if (old.matches("input") && document.activeElement !== old && old.value !== fresh.value) old.value = fresh.value;
+    // What the reader types into a field of their own (data-mine) is theirs.
+    if (old.matches("input:not([data-mine])") && document.activeElement !== old && old.value !== fresh.value) old.value = fresh.value;
     if (old.matches("output") && document.activeElement === old.previousElementSibling) return;
     fill(old, fresh);
   }
@@ -134,8 +135,8 @@
 
   async function look(address, push) {
     if (push) history.pushState(null, "", address);
-    const device = query().get("device");
-    document.title = device ? `${device} · Automation Engine` : "Automation Engine";
+    const subject = document.body.dataset.subject ?? query().get("device");
+    document.title = subject ? `${subject} · Automation Engine` : "Automation Engine";
     const answer = await fetch(`/events/${reader}`, { method: "POST", body: query() });
     if (!answer.ok) listen();
   }
@@ -162,7 +163,7 @@
   const fail = (error) => { problem.textContent = `The engine does not answer (${error.message}).`; };
 
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[href^='/']");
+    const link = event.target.closest("a[href^='/']:not([data-load])");
     if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
     event.preventDefault();
     go(link.getAttribute("href"));
@@ -172,7 +173,8 @@
     const form = event.target;
     event.preventDefault();
     if (form.method === "post") act(form, event.submitter).catch(fail);
-    else open().catch(fail);
+    // What is searched for is found while it is typed.
+    else if (form.matches("[data-find]")) open().catch(fail);
   });
 
   // Enter in the search opens the first edge that is found.

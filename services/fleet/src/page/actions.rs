@@ -44,7 +44,14 @@ pub(super) fn router() -> Router<Page> {
 }
 
 /// Why a button did nothing.
-struct Problem(StatusCode, String);
+pub(super) struct Problem(pub(super) StatusCode, pub(super) String);
+
+impl Problem {
+    /// What was asked for cannot be done so; says why.
+    pub(super) fn refused(why: impl Into<String>) -> Self {
+        Self(StatusCode::BAD_REQUEST, why.into())
+    }
+}
 
 impl From<StateError> for Problem {
     fn from(error: StateError) -> Self {
@@ -58,13 +65,16 @@ impl IntoResponse for Problem {
     }
 }
 
-type Done = Result<Response, Problem>;
+/// Where a button leads.
+pub(super) type Done = Result<Response, Problem>;
 
-fn unknown(what: &str) -> Problem {
+/// There is none of these.
+pub(super) fn unknown(what: &str) -> Problem {
     Problem(StatusCode::NOT_FOUND, format!("there is no {what}"))
 }
 
-fn world(page: &Page) -> Result<&Simulation, Problem> {
+/// The simulated world and its third parties.
+pub(super) fn world(page: &Page) -> Result<&Simulation, Problem> {
     page.0
         .sources
         .simulation
@@ -73,7 +83,7 @@ fn world(page: &Page) -> Result<&Simulation, Problem> {
 }
 
 /// Back to the view in which the form was; a script is told nothing: what changed comes by the stream.
-fn back(page: &Page, headers: &HeaderMap, part: &str) -> Response {
+pub(super) fn back(page: &Page, headers: &HeaderMap, part: &str) -> Response {
     page.changed();
     if is_script(headers) {
         return StatusCode::NO_CONTENT.into_response();

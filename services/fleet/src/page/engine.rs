@@ -32,13 +32,22 @@ pub(super) struct TopBar {
     errors: u64,
     open: usize,
     cycles: Vec<Cycle>,
+    /// What stands before the address of a part of the network's half: nothing when it is shown.
+    home: &'static str,
     /// How far the world's clock is ahead of the system's, in milliseconds.
     ahead: i64,
     ahead_text: String,
 }
 
 impl TopBar {
-    pub(super) fn new(figures: &[Figures], jobs: &[Job], simulated: bool, open: usize, now: Now) -> Self {
+    pub(super) fn new(
+        figures: &[Figures],
+        jobs: &[Job],
+        simulated: bool,
+        home: &'static str,
+        open: usize,
+        now: Now,
+    ) -> Self {
         let cycles = jobs.iter().filter(|job| job.is_cycle() && job.id != "forwards").map(|job| Cycle {
             name: name(&job.service, &job.id),
             last: job.last().map(|(at, _)| at),
@@ -65,6 +74,7 @@ impl TopBar {
             errors: count(figures.iter().map(Figures::failed).sum()),
             open,
             cycles: cycles.collect(),
+            home,
             ahead,
             ahead_text,
         }
@@ -233,7 +243,8 @@ impl Parties {
 }
 
 fn has_sessions(party: ThirdParty) -> bool {
-    matches!(party, ThirdParty::Bruin | ThirdParty::VeloCloud | ThirdParty::Digi)
+    use ThirdParty::{Bruin, Cts, Digi, Dri, Hawkeye, Lit, VeloCloud};
+    matches!(party, Bruin | VeloCloud | Digi | Hawkeye | Dri | Cts | Lit)
 }
 
 fn logs_in(party: ThirdParty) -> bool {

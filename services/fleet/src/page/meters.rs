@@ -210,6 +210,14 @@ impl Totals {
         match name {
             "bus_serve_duration_seconds" => add_buckets(&mut self.served_seconds, metric),
             "bus_request_duration_seconds" => add_buckets(&mut self.sent_seconds, metric),
+            "kre_calls_total" => {
+                // The third party has the model's name without the hyphen.
+                let calls = self.third_parties.entry(label("model").replace('-', "")).or_default();
+                calls.sent += value;
+                if label("code") != "OK" {
+                    calls.failed += value;
+                }
+            }
             _ if name.starts_with("upstream_") => {
                 let calls = self.third_parties.entry(label("upstream").to_owned()).or_default();
                 match name {
@@ -289,6 +297,18 @@ mod tests {
         assert_eq!((totals.served, totals.sent), (8.0, 8.0));
         let errors: Vec<_> = totals.errors.iter().map(|((_, kind), count)| (kind.as_str(), *count)).collect();
         assert_eq!(errors, [("5xx", 2.0), ("timeout", 1.0)]);
+    }
+
+    #[test]
+    fn calls_to_a_model_count_for_its_third_party() {
+        let registry = Registry::new();
+        let options = Opts::new("kre_calls_total", "x").const_label("model", "email-tagger");
+        let counter = IntCounterVec::new(options, &["rpc", "code"]).unwrap();
+        counter.with_label_values(&["GetPrediction", "OK"]).inc_by(3);
+        counter.with_label_values(&["GetPrediction", "UNAVAILABLE"]).inc();
+        registry.register(Box::new(counter)).unwrap();
+        let calls = Totals::of(&registry.gather()).third_parties[sandbox::ThirdParty::EmailTagger.name()];
+        assert_eq!((calls.sent, calls.failed), (4.0, 1.0));
     }
 
     #[test]

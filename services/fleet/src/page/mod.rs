@@ -4,19 +4,29 @@
 //! without script; [`live`] sends those that changed to readers with script. What one reader looks at is a
 //! [`view::View`], which stands in the address. [`actions`] are the buttons.
 //!
+//! The page has two halves: the network with its tickets, and the [`capabilities`]: what the other simulated third parties
+//! hold, one subject a file ([`probes`], [`models`], [`dri`], [`dispatches`]), each with its buttons. [`asking`] asks a
+//! bridge what it makes of them, as a service would.
+//!
 //! The facts come from where they are: the sandbox's world, the services' metrics ([`meters`]), their jobs ([`jobs`]), the
 //! decisions as they are recorded ([`ledger`]), and the spans kept in memory ([`traces`]).
 
 mod actions;
+mod asking;
+mod capabilities;
 mod desk;
 mod device;
+mod dispatches;
+mod dri;
 mod engine;
 mod jobs;
 mod ledger;
 mod live;
 mod meters;
+mod models;
 mod network;
 mod parts;
+mod probes;
 mod story;
 mod times;
 mod traces;
@@ -46,6 +56,7 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::supervisor::Views;
+use asking::Asking;
 use jobs::Job;
 use ledger::Ledger;
 use meters::Meters;
@@ -81,6 +92,8 @@ struct Inner {
     jobs: Mutex<Vec<Job>>,
     /// Calls per second at each third party.
     rates: Mutex<Vec<f64>>,
+    /// What bridges were asked with a button, and what they answered.
+    asking: Asking,
     /// Counts what happened; readers wake up.
     changes: watch::Sender<u64>,
     /// What the readers with an open stream look at.
@@ -103,6 +116,7 @@ pub async fn start(port: u16, sources: Sources, stop: CancellationToken) -> anyh
         meters: Mutex::default(),
         jobs: Mutex::default(),
         rates: Mutex::default(),
+        asking: Asking::default(),
         changes: watch::Sender::new(0),
         readers: Mutex::default(),
         stop: stop.clone(),
@@ -138,6 +152,7 @@ fn router(page: Page) -> Router {
         .route("/events/{reader}", post(live::look))
         .route("/mail/{number}", get(mail))
         .merge(actions::router())
+        .merge(capabilities::router())
         .with_state(page)
         .layer(from_fn(guard))
 }

@@ -2,10 +2,15 @@
 
 use serde::Deserialize;
 
+/// [`View::show`] of the probes, models, devices at DRI and dispatches.
+const CAPABILITIES: &str = "capabilities";
+
 /// What is searched for, unfolded and opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct View {
+    /// Which half of the page: empty is the network with its tickets.
+    pub(super) show: String,
     /// Part of a serial, a name or a customer.
     pub(super) search: String,
     /// The device shown.
@@ -16,6 +21,10 @@ pub(super) struct View {
     pub(super) ticket: String,
     /// The mail that is shown.
     pub(super) mail: String,
+    /// The probe whose tests are shown, by its id.
+    pub(super) probe: String,
+    /// The dispatch whose fields are shown, by its number.
+    pub(super) dispatch: String,
     /// The trace that is shown, 32 hexadecimal digits.
     pub(super) trace: String,
     /// The span in it with which the view begins; empty: the whole trace.
@@ -23,6 +32,16 @@ pub(super) struct View {
 }
 
 impl View {
+    /// Probes, models, devices at DRI and dispatches.
+    pub(super) fn capabilities() -> Self {
+        Self { show: CAPABILITIES.to_owned(), ..Self::default() }
+    }
+
+    /// Whether these are shown instead of the network.
+    pub(super) fn is_capabilities(&self) -> bool {
+        self.show == CAPABILITIES
+    }
+
     /// Whether a customer is unfolded.
     pub(super) fn is_open(&self, customer: usize) -> bool {
         self.open.split('.').any(|open| open.parse() == Ok(customer))
@@ -58,6 +77,19 @@ impl View {
         Self { mail, ..self.clone() }
     }
 
+    /// The same with this probe opened, or closed when it is.
+    pub(super) fn probe(&self, id: i64) -> Self {
+        let id = id.to_string();
+        let probe = if self.probe == id { String::new() } else { id };
+        Self { probe, ..self.clone() }
+    }
+
+    /// The same with this dispatch opened, or closed when it is.
+    pub(super) fn dispatch(&self, number: &str) -> Self {
+        let dispatch = if self.dispatch == number { String::new() } else { number.to_owned() };
+        Self { dispatch, ..self.clone() }
+    }
+
     /// The same with a trace.
     pub(super) fn trace(&self, trace: &str, span: &str) -> Self {
         Self { trace: trace.to_owned(), span: span.to_owned(), ..self.clone() }
@@ -67,11 +99,14 @@ impl View {
     pub(super) fn address(&self, part: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in [
+            ("show", &self.show),
             ("search", &self.search),
             ("device", &self.device),
             ("open", &self.open),
             ("ticket", &self.ticket),
             ("mail", &self.mail),
+            ("probe", &self.probe),
+            ("dispatch", &self.dispatch),
             ("trace", &self.trace),
             ("span", &self.span),
         ] {
@@ -97,6 +132,14 @@ mod tests {
         assert!(both.is_open(3) && both.is_open(12) && !both.is_open(1));
         assert_eq!(both.address("network"), "/?device=VC1&open=3.12#network");
         assert_eq!(both.toggled(3).toggled(12), view);
+    }
+
+    #[test]
+    fn probes_and_dispatches_are_opened_beside_each_other() {
+        let view = View::capabilities().probe(3).dispatch("S-100001");
+        assert_eq!(view.address("cts"), "/?show=capabilities&probe=3&dispatch=S-100001#cts");
+        assert_eq!(view.probe(3).dispatch("S-100001"), View::capabilities());
+        assert!(view.is_capabilities() && !View::default().is_capabilities());
     }
 
     #[test]
