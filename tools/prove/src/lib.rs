@@ -11,17 +11,19 @@
 //! | `worlds` | random worlds in simulated time (`tools/worlds`) |
 //! | `nats_cluster` | servers of a cluster are killed and frozen under load |
 //! | `replicas` | bridges are killed and restarted under load |
+//! | `leader_death` | the leader of the outage monitor is killed at every step of its cycle |
 //! | `unanswered` | a million requests that nobody answers |
 //! | `redis_faults` | Redis stopped, full, slow |
 //! | `third_parties` | every way in which a third party misbehaves |
 //! | `overload` | ten times what can be done |
 //! | `hostile` | malformed messages on every subject |
-//! | `soak` | a large network with random outages |
 //! | `scale` | what size costs |
 //! | `security` | TLS, credentials, dependencies |
+//! | `soak` | a large network with random outages |
 
 pub mod experiment;
 mod hostile;
+pub mod leader_death;
 mod nats_cluster;
 mod overload;
 mod redis_faults;
@@ -54,7 +56,7 @@ const SEED: u64 = 20_220_131;
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Options {
-    /// The experiments to make; none named: all, and their table is written into the page.
+    /// The experiments to make; none named: all.
     experiments: Vec<String>,
     /// Less of everything: all experiments together in three minutes. The page is not written.
     #[arg(long)]
@@ -68,9 +70,9 @@ struct Options {
     /// Keep the services' logs there.
     #[arg(long, value_name = "FOLDER")]
     logs: Option<PathBuf>,
-    /// The page whose table is written.
-    #[arg(long, default_value = "docs/proof.md", value_name = "FILE")]
-    page: PathBuf,
+    /// The page whose table is written. Default: docs/proof.md when all are made, else none.
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
     /// Name the experiments with what they do.
     #[arg(long)]
     list: bool,
@@ -88,21 +90,22 @@ enum Helper {
     Unanswered(unanswered::Options),
 }
 
-/// All experiments, in the order in which they are made.
+/// All experiments, in the order in which they are made; last the only one that may run beside other work.
 pub fn all() -> Vec<Box<dyn Experiment>> {
     vec![
         Box::new(worlds::Worlds),
         Box::new(nats_cluster::NatsCluster),
         Box::new(replicas::Killed),
+        Box::new(leader_death::LeaderDeath),
         Box::new(replicas::Restarted),
         Box::new(unanswered::Unanswered),
         Box::new(redis_faults::RedisFaults),
         Box::new(third_parties::ThirdParties),
         Box::new(overload::Overload),
         Box::new(hostile::Hostile),
-        Box::new(soak::Soak),
         Box::new(scale::Scale),
         Box::new(security::Security),
+        Box::new(soak::Soak),
     ]
 }
 
@@ -155,9 +158,10 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
         let outcome = make(std::sync::Arc::clone(&experiment), lab).await;
         report.add(&*experiment, seed, began.elapsed(), outcome);
     }
-    if effort == Effort::Full && options.experiments.is_empty() {
-        measure::page::write(&options.page, &report.table())?;
-        println!("written to {}", options.page.display());
+    let all_in_full = effort == Effort::Full && options.experiments.is_empty();
+    if let Some(page) = options.page.or_else(|| all_in_full.then(|| PathBuf::from("docs/proof.md"))) {
+        measure::page::write(&page, &report.table())?;
+        println!("written to {}", page.display());
     }
     println!("{}", report.summary());
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -11,7 +11,7 @@ use runtime::Clock;
 use sandbox::world::network::Edge;
 use sandbox::world::tickets::{NewTicket, Topic};
 use sandbox::{Running, Sandbox, SandboxOptions};
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::{Nats, NatsCluster, NatsOptions, Redis, RedisOptions};
 
 use crate::experiment::Lab;
@@ -37,6 +37,9 @@ pub(crate) const SERVICES: [&str; 14] = [
     "service-outage-monitor",
 ];
 
+/// The subject of the customer cache, and that of the Hawkeye customer cache.
+pub(crate) const CACHES: [&str; 2] = ["customer.cache.get", "hawkeye.customer.cache.get"];
+
 /// The NATS servers of a stage.
 pub(crate) enum Messaging {
     /// One server.
@@ -57,25 +60,24 @@ pub(crate) struct Stage {
 impl Stage {
     /// One NATS server with JetStream, one Redis, and a world of so many edges on one host.
     pub(crate) async fn new(lab: &Lab, edges: usize) -> anyhow::Result<Self> {
+        Self::in_world(lab, SandboxOptions { edges, ..world(lab) }).await
+    }
+
+    /// One NATS server with JetStream, one Redis, and a world as it is wanted.
+    pub(crate) async fn in_world(lab: &Lab, world: SandboxOptions) -> anyhow::Result<Self> {
         let options = NatsOptions { jetstream: true, ..NatsOptions::default() };
-        Self::with(lab, edges, Messaging::One(Box::new(Nats::try_start(options).await?))).await
+        Self::with(lab, world, Messaging::One(Box::new(Nats::try_start(options).await?))).await
     }
 
     /// With a cluster of three NATS servers.
     pub(crate) async fn with_cluster(lab: &Lab, edges: usize) -> anyhow::Result<Self> {
-        Self::with(lab, edges, Messaging::Cluster(NatsCluster::try_start(3).await?)).await
+        let world = SandboxOptions { edges, ..world(lab) };
+        Self::with(lab, world, Messaging::Cluster(NatsCluster::try_start(3).await?)).await
     }
 
-    async fn with(lab: &Lab, edges: usize, nats: Messaging) -> anyhow::Result<Self> {
+    async fn with(lab: &Lab, world: SandboxOptions, nats: Messaging) -> anyhow::Result<Self> {
         let redis = Redis::try_start(RedisOptions::default()).await?;
-        let sandbox = SandboxOptions {
-            clock: Clock::shifted(),
-            edges,
-            seed: lab.seed,
-            hosts: vec!["vco1.sandbox.example".to_owned()],
-            ..SandboxOptions::default()
-        };
-        let sandbox = Sandbox::start(sandbox).await?;
+        let sandbox = Sandbox::start(world).await?;
         Ok(Self { nats, redis, sandbox, binaries: lab.binaries.clone(), logs: lab.logs.clone() })
     }
 
@@ -139,20 +141,25 @@ impl Stage {
         Ok(bus)
     }
 
-    /// Waits until the customer cache serves the host.
-    pub(crate) async fn until_cached(&self) -> anyhow::Result<()> {
+    /// Waits until the cache that answers this subject has edges of any host.
+    pub(crate) async fn until_cached(&self, subject: &str) -> anyhow::Result<()> {
+        self.until_cached_for(subject, json!({})).await
+    }
+
+    /// Waits until the cache that answers this subject has edges which a filter selects.
+    pub(crate) async fn until_cached_for(&self, subject: &str, filter: Value) -> anyhow::Result<()> {
         let bus = self.bus("prove").await?;
         let began = Instant::now();
         // Ten thousand edges are some ten thousand questions.
         while began.elapsed() < PATIENCE * 10 {
-            let envelope = json!({"request_id": "r-1", "body": {"filter": {}}});
-            let answer = bus.exchange_raw("customer.cache.get", envelope, PATIENCE).await;
+            let envelope = json!({"request_id": "r-1", "body": {"filter": filter}});
+            let answer = bus.exchange_raw(subject, envelope, PATIENCE).await;
             if answer.is_ok_and(|answer| answer.status == Some(200)) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        anyhow::bail!("the customer cache is not built")
+        anyhow::bail!("the cache behind {subject} is not built")
     }
 
     /// The one VeloCloud host.
@@ -183,6 +190,16 @@ impl Stage {
             Ok(world.with_tickets(|tickets| tickets.create(new, now)))
         });
         tickets.collect()
+    }
+}
+
+/// A world on one host, from the seed.
+pub(crate) fn world(lab: &Lab) -> SandboxOptions {
+    SandboxOptions {
+        clock: Clock::shifted(),
+        seed: lab.seed,
+        hosts: vec!["vco1.sandbox.example".to_owned()],
+        ..SandboxOptions::default()
     }
 }
 
