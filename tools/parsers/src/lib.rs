@@ -3,7 +3,7 @@
 //! `fuzz/` feeds them with what libFuzzer thinks of (`scripts/fuzz`), this crate's tests with the corpora under
 //! `fuzz/corpus` and mutations of them. A crasher that was found becomes a file of its corpus, and so a test for ever.
 
-#![allow(clippy::missing_panics_doc, reason = "to panic is what these functions are for")]
+#![allow(clippy::panic, clippy::missing_panics_doc, reason = "to panic is what these functions are for")]
 
 mod answers;
 mod messages;
