@@ -302,11 +302,12 @@ async fn receive(
     large: &Semaphore,
 ) -> Result<Response, CallError> {
     let mut answer = request.send().await.map_err(|error| CallError::from_client(&error))?;
-    let announced = answer.content_length().unwrap_or(0);
-    if announced > limit as u64 {
-        return Err(CallError::TooLarge(limit));
-    }
-    let mut body = BytesMut::new();
+    let announced = match answer.content_length().map(usize::try_from) {
+        None => None,
+        Some(Ok(length)) if length <= limit => Some(length),
+        Some(_) => return Err(CallError::TooLarge(limit)),
+    };
+    let mut body = BytesMut::with_capacity(announced.unwrap_or_default().min(LARGE));
     let mut place = None;
     while let Some(chunk) = answer.chunk().await.map_err(|error| CallError::from_client(&error))? {
         if body.len() + chunk.len() > limit {
@@ -315,6 +316,8 @@ async fn receive(
         if place.is_none() && body.len() + chunk.len() > LARGE {
             // Never closed, so a place always comes, or the deadline does.
             place = large.acquire().await.ok();
+            // At once, for a buffer that grows step by step is there twice each time. What is not used takes no memory.
+            body.reserve(announced.unwrap_or(limit).saturating_sub(body.len()));
         }
         body.extend_from_slice(&chunk);
     }
