@@ -13,7 +13,7 @@ use crate::scene::{environment, surroundings};
 use crate::{Ask, Bridge, Outcome, Scene};
 
 /// Replies by the model's status (specs of the three bridges, "Status mapping").
-const REPLIES: [(&str, i64); 16] = [
+pub const REPLIES: [(&str, u16); 16] = [
     ("INTERNAL", 400),
     ("UNAUTHENTICATED", 401),
     ("PERMISSION_DENIED", 403),
@@ -56,7 +56,7 @@ pub async fn every_status_of_the_model_has_its_reply_on_every_subject<B: Bridge>
         for Ask { subject, rpc, body, .. } in &asks {
             let details = format!("{rpc} failed because of {code}");
             scene.prepare(rpc, Prepared::status(code, &details));
-            let expected = (status, json!(format!("Grpc error details: {details}")));
+            let expected = (i64::from(status), json!(format!("Grpc error details: {details}")));
             assert_eq!(scene.ask_as(code, subject, body).await, expected, "{subject} {code}");
         }
     }

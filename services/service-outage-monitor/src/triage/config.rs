@@ -11,7 +11,7 @@ use crate::config::{Common, positive, set};
 pub struct Config {
     /// The settings of both modes.
     pub common: Arc<Common>,
-    /// `TRIAGE__MONITORING_JOB_INTERVAL` (600 s).
+    /// `TRIAGE__MONITORING_JOB_INTERVAL` (600 s), cut to whole minutes; what is below a minute stays as it is.
     pub interval: Duration,
     /// `TRIAGE__MAX_EVENTS_PER_EVENT_NOTE` (15).
     pub max_events: usize,
@@ -40,7 +40,7 @@ impl FromEnvironment for Config {
         let concurrency = positive(env, "TRIAGE__MAX_CONCURRENT_TICKETS", 5);
         Ok(Self {
             common: Arc::new(common?),
-            interval: interval?,
+            interval: whole_minutes(interval?),
             max_events: max_events?,
             hosts: hosts?,
             last_note_interval: last_note_interval?,
@@ -48,6 +48,12 @@ impl FromEnvironment for Config {
             set: set(env),
         })
     }
+}
+
+/// The pace of the job (spec, "Schedule"). Below a minute nothing is left to cut to: the existing deployment loops then.
+fn whole_minutes(interval: Duration) -> Duration {
+    let seconds = interval.as_secs();
+    if seconds < 60 { interval } else { Duration::from_secs(seconds - seconds % 60) }
 }
 
 #[cfg(test)]
@@ -71,6 +77,14 @@ mod tests {
         assert_eq!((config.last_note_interval.as_secs(), config.concurrency), (1_800, 5));
         assert_eq!(config.hosts, ["vco1.example.net", "vco2.example.net"]);
         assert_eq!(config.common.product_category, "SD-WAN");
+    }
+
+    #[test]
+    fn the_interval_is_cut_to_whole_minutes() {
+        for (set, runs_every) in [("600", 600), ("659", 600), ("60", 60), ("119", 60), ("10", 10)] {
+            let environment = environment().with("TRIAGE__MONITORING_JOB_INTERVAL", set);
+            assert_eq!(environment.read::<Config>().unwrap().interval.as_secs(), runs_every, "{set}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bus::Bus;
 use contracts::{Incoming, catalogue};
 use futures::future::join_all;
+use model_bridges::cases::REPLIES;
 use sandbox::{Fault, Mode, ThirdParty, kre::Prepared};
 use serde_json::{Value, json};
 use testkit::Via;
@@ -251,31 +252,11 @@ const NO_GRPC: [(Trouble, u16); 12] = [
     (Silence, 408),
 ];
 
-/// The statuses of gRPC, and what the bridges answer to them.
-const GRPC: [(&str, u16); 16] = [
-    ("INTERNAL", 400),
-    ("UNAUTHENTICATED", 401),
-    ("PERMISSION_DENIED", 403),
-    ("UNIMPLEMENTED", 404),
-    ("DEADLINE_EXCEEDED", 408),
-    ("CANCELLED", 500),
-    ("UNKNOWN", 500),
-    ("INVALID_ARGUMENT", 500),
-    ("NOT_FOUND", 500),
-    ("ALREADY_EXISTS", 500),
-    ("RESOURCE_EXHAUSTED", 500),
-    ("FAILED_PRECONDITION", 500),
-    ("ABORTED", 500),
-    ("OUT_OF_RANGE", 500),
-    ("UNAVAILABLE", 500),
-    ("DATA_LOSS", 500),
-];
-
 /// A model with these methods refuses, breaks and is silent.
 async fn a_model_does_everything_wrong(service: &str, subjects: &str, model: ThirdParty, methods: &[&str]) {
     let scene = Scene::new(service, subjects, model).await;
     assert_eq!(methods.len(), scene.samples.len(), "one method for each subject");
-    for (code, expected) in GRPC {
+    for (code, expected) in REPLIES {
         for method in methods {
             let refusal = Prepared::status(code, "so it is");
             scene.stage.sandbox.models().prepare(model, method, refusal).unwrap();
