@@ -19,7 +19,7 @@
 //! let bus = Bus::connect(BusOptions::new("my-service", "nats://localhost:4222", "localhost", 6379), &metrics).await?;
 //! let envelope = serde_json::json!({"request_id": "1", "body": {"ticket_id": 7}});
 //! let answer = bus.exchange_raw("bruin.ticket.details.request", envelope, std::time::Duration::from_secs(15)).await?;
-//! println!("{:?} {}", answer.status, answer.body);
+//! println!("{:?} {}", answer.status, answer.body());
 //! # Ok(())
 //! # }
 //! ```

@@ -132,8 +132,8 @@ impl Reply {
 pub struct Answer {
     /// The status; `None` when null, absent or not an integer, which counts as a failure.
     pub status: Option<u16>,
-    /// The body as it came (made legal JSON); `null` when absent.
-    pub body: Box<RawValue>,
+    /// The body: a part of `payload` unless that was no legal JSON. Legal JSON, so UTF-8.
+    pub(crate) body: Bytes,
     /// The whole envelope as it came over the wire or out of Redis. Old peers may have written `NaN` into it.
     pub payload: Bytes,
 }
@@ -144,14 +144,19 @@ impl Answer {
         self.status.is_some_and(|status| (200..300).contains(&status))
     }
 
+    /// The body as it came (made legal JSON); `null` when absent.
+    pub fn body(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap_or("null")
+    }
+
     /// The body as `T`. Repeated keys are harmless: the last wins.
     ///
     /// # Errors
     /// When the body does not fit.
     pub fn body_as<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         // Straight from the text where that works. By way of a `Value` it also survives repeated keys.
-        serde_json::from_str(self.body.get())
-            .or_else(|_| serde_json::from_value(serde_json::from_str::<serde_json::Value>(self.body.get())?))
+        serde_json::from_slice(&self.body)
+            .or_else(|_| serde_json::from_value(serde_json::from_slice::<serde_json::Value>(&self.body)?))
     }
 
     /// The whole envelope as legal JSON.

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use contracts::{Effect, Rpc};
 use parking_lot::Mutex;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
@@ -273,9 +272,9 @@ impl Core {
 pub(crate) async fn success<R: Rpc>(answer: Answer) -> Result<R::Reply, RequestError> {
     if !answer.is_success() {
         let (subject, status) = (R::SUBJECT.to_owned(), answer.status);
-        return Err(RequestError::Refused { subject, status, body: short(&answer.body) });
+        return Err(RequestError::Refused { subject, status, body: short(answer.body()) });
     }
-    parsed(answer.body.get().len(), move || answer.body_as())
+    parsed(answer.body().len(), move || answer.body_as())
         .await
         .and_then(|reply| reply.map_err(|error| error.to_string()))
         .map_err(|reason| RequestError::Unreadable { subject: R::SUBJECT.to_owned(), reason })
@@ -293,8 +292,8 @@ pub(crate) async fn parsed<T: Send + 'static>(
 }
 
 /// A refusal's body for people.
-fn short(body: &RawValue) -> String {
-    let text = serde_json::from_str::<String>(body.get()).unwrap_or_else(|_| body.get().to_owned());
+fn short(body: &str) -> String {
+    let text = serde_json::from_str::<String>(body).unwrap_or_else(|_| body.to_owned());
     match text.char_indices().nth(SHORT) {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
         None => text,
@@ -336,8 +335,8 @@ mod tests {
 
     #[test]
     fn long_refusals_are_cut_between_characters() {
-        let body = serde_json::value::to_raw_value(&"é".repeat(1_000)).unwrap();
+        let body = format!("\"{}\"", "é".repeat(1_000));
         assert_eq!(short(&body).chars().count(), SHORT + 3);
-        assert_eq!(short(RawValue::NULL), "null");
+        assert_eq!(short("null"), "null");
     }
 }

@@ -157,7 +157,7 @@ fn headline(answer: &Answer, took: Duration) -> String {
 }
 
 fn pretty(answer: &Answer, entry: Option<&Entry>) -> String {
-    let body: Value = serde_json::from_str(answer.body.get()).unwrap_or_default();
+    let body: Value = serde_json::from_str(answer.body()).unwrap_or_default();
     // These replies have a status and nothing else.
     if body.is_null() && entry.is_some_and(|entry| entry.carrier == Carrier::TopLevel) {
         return String::new();

@@ -213,7 +213,7 @@ impl Hands {
             let answer = answer.map_err(|error| failure(&error))?;
             let status = answer.status.unwrap_or(503);
             let covered =
-                bruin::OutageTicket::of(status, &answer.body).and_then(|reply| Creation::of(&reply));
+                bruin::OutageTicket::of(status, answer.body()).and_then(|reply| Creation::of(&reply));
             let (creation, ticket) = covered.ok_or_else(|| refused(&answer))?;
             let creation = if repeated && creation == Creation::InProgress {
                 self.after_lost_request(reads, &ticket, &serial, began, system_user).await
@@ -442,7 +442,7 @@ fn accepted(answer: Result<Answer, RequestError>) -> Result<Answer, Failure> {
 }
 
 fn refused(answer: &Answer) -> Failure {
-    let reason = answer.body.get().chars().take(300).collect();
+    let reason = answer.body().chars().take(300).collect();
     Failure::Refused { status: answer.status.unwrap_or(503), reason }
 }
 

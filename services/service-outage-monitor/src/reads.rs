@@ -116,11 +116,11 @@ impl Reads {
             }
         };
         match answer.status {
-            Some(202) => Cache::Building(match serde_json::from_str(answer.body.get()) {
+            Some(202) => Cache::Building(match serde_json::from_str(answer.body()) {
                 Ok(Value::String(text)) => text,
-                _ => answer.body.get().to_owned(),
+                _ => answer.body().to_owned(),
             }),
-            Some(200..=299) => match answer.body_as::<Vec<Box<RawValue>>>() {
+            Some(200..=299) => match serde_json::from_str::<Vec<&RawValue>>(answer.body()) {
                 Ok(rows) => Cache::Ready(rows.iter().filter_map(|row| cached_edge(row)).collect()),
                 Err(error) => {
                     tracing::error!(%error, "the customer cache answered no list");

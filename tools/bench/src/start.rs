@@ -20,7 +20,7 @@ const SERVICES: [&str; 6] = [
     "customer-cache",
     "service-outage-monitor",
 ];
-/// How long a service settles before its memory is read.
+/// How long a service settles before its memory is read; the next one starts after that.
 const SETTLE: Duration = Duration::from_secs(3);
 /// Targets: start to ready in seconds, memory of an idle bridge in MB.
 const READY: f64 = 0.2;
@@ -42,26 +42,27 @@ pub(crate) async fn measure(report: &mut Report, effort: Effort, binaries: &Path
             if round + 1 < effort.rounds {
                 started.program.stop().await?;
             } else {
-                running.push((service, median(&times, Duration::as_secs_f64), started.program));
+                // Before the next service gives it something to do.
+                tokio::time::sleep(SETTLE).await;
+                let memory = started.program.memory()?;
+                running.push((service, median(&times, Duration::as_secs_f64), memory, started.program));
             }
         }
     }
-    tokio::time::sleep(SETTLE).await;
-    for (service, ready, program) in &running {
-        let memory = program.memory()?;
+    for (service, ready, memory, _) in &running {
         let mut targets = vec![Target::below("ready", " s", ready.as_secs_f64(), READY)];
         if service.ends_with("-bridge") {
             targets.push(Target::below("idle", " MB", memory.resident, IDLE));
         }
         report.add(Row {
             what: format!("{service}: start to ready, idle memory"),
-            ours: format!("{}, {}", time(*ready), shown(&memory)),
+            ours: format!("{}, {}", time(*ready), shown(memory)),
             limit: format!("bare loop: {}, {}", time(bare.0), shown(&bare.1)),
             ratio: Some(memory.resident / bare.1.resident),
             target: Some(Target::all(targets)),
         });
     }
-    for (_, _, program) in running {
+    for (_, _, _, program) in running {
         program.stop().await?;
     }
     sandbox.stop().await;

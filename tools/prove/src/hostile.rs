@@ -14,6 +14,7 @@ use measure::Service;
 use measure::figures::{count, number, per_second};
 use rand::seq::IndexedRandom;
 use sandbox::samples::{self, Sample};
+use sandbox::world::tickets::Tickets;
 use serde_json::{Value, json};
 use testkit::malformation;
 use tokio::sync::Semaphore;
@@ -25,6 +26,9 @@ use crate::stage::{CACHES, PATIENCE, Stage, random};
 const IN_FLIGHT: u32 = 256;
 /// One in so many comes a second time without a reply subject.
 const SILENT: usize = 50;
+/// After so many messages the third party's tickets are those of the start again. What is good among the messages writes
+/// notes and opens tickets; the replies about them would grow without end, and with them what the services need.
+const EPISODE: usize = 10_000;
 /// What the memory of a service may grow by, in MB: queues, and what many large messages leave with the allocator.
 const GROWTH: f64 = 32.0;
 /// The same in the short form, which ends before queues and allocator have settled.
@@ -73,6 +77,7 @@ async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     }
     let samples = good_samples(&stage, &subjects)?;
     let before = good_requests(&client, &samples).await?;
+    let tickets = stage.sandbox.world().read_tickets(Tickets::clone);
 
     let messages = lab.effort.pick(10_000, 1_000_000);
     let began = Instant::now();
@@ -82,6 +87,9 @@ async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     for number in 0..messages {
         if number == messages / 3 {
             memory = resident(&running)?;
+        }
+        if number % EPISODE == 0 {
+            stage.sandbox.world().with_tickets(|now| now.clone_from(&tickets));
         }
         let Some(sample) = samples.choose(&mut random) else { anyhow::bail!("no service answers anything") };
         let payload = malformation::of(&sample.envelope, number, &mut random);

@@ -289,7 +289,7 @@ impl Traffic {
                 // Until then it may still be carried out.
                 tokio::time::sleep(within.saturating_sub(began.elapsed()) + SLACK).await;
                 let look = self.small.read::<TicketDetails>(bus, &details(ticket), within).await;
-                note.confirmed = look.is_some_and(|answer| answer.body.get().contains(&text));
+                note.confirmed = look.is_some_and(|answer| answer.body().contains(&text));
             }
             if note.confirmed {
                 break;

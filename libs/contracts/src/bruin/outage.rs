@@ -1,7 +1,7 @@
 //! Outage tickets (subject 10) and unpausing (subject 13).
 
 use serde::Serialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
 use super::{OneOrMany, subjects};
 use crate::fields::Fields;
@@ -64,8 +64,8 @@ pub enum OutageTicket {
 
 impl OutageTicket {
     /// Reads a reply of any status; `None` when it is a failure.
-    pub fn of(status: u16, body: &RawValue) -> Option<Self> {
-        let ticket = serde_json::from_str(body.get()).unwrap_or_default();
+    pub fn of(status: u16, body: &str) -> Option<Self> {
+        let ticket = serde_json::from_str(body).unwrap_or_default();
         match status {
             200..=299 => Some(Self::Created(ticket)),
             409 => Some(Self::InProgress(ticket)),

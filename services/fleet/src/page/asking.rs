@@ -229,7 +229,7 @@ impl Answer {
             (Some(status), None) => status.to_string(),
             (None, _) => "without a status".to_owned(),
         };
-        let body: Value = serde_json::from_str(answer.body.get()).unwrap_or_default();
+        let body: Value = serde_json::from_str(answer.body()).unwrap_or_default();
         let headline = match entries(&body) {
             Some(1) => format!("{headline}, 1 entry"),
             Some(count) => format!("{headline}, {count} entries"),

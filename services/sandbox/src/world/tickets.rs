@@ -222,7 +222,7 @@ pub struct NewTicket {
 }
 
 /// All tickets, indexed by client and service number.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tickets {
     pub(super) all: BTreeMap<i64, Ticket>,
     by_client: HashMap<i64, Vec<i64>>,
