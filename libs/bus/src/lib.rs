@@ -52,6 +52,7 @@ use std::time::Duration;
 
 use contracts::Rpc;
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -192,10 +193,20 @@ impl Bus {
         request: &R::Request,
         within: Duration,
     ) -> Result<R::Reply, RequestError> {
-        match &self.0 {
-            Way::Nats { core, .. } => core.request::<R>(request, within).await,
-            Way::Memory(memory) => memory.request::<R>(request, within).await,
-        }
+        self.request_fields::<R, R::Reply>(request, within).await
+    }
+
+    /// Like [`Self::request_within`], with the body read as `T`: of a long list only the fields that its reader needs.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn request_fields<R: Rpc, T: DeserializeOwned + Send + 'static>(
+        &self,
+        request: &R::Request,
+        within: Duration,
+    ) -> Result<T, RequestError> {
+        let answer = self.exchange::<R>(request, within).await?;
+        requester::success::<R, T>(answer).await
     }
 
     /// Asks and returns the reply whatever its status.

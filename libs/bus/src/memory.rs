@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Answer, RequestError, State, envelope, offload, requester};
+use crate::{Answer, RequestError, State, envelope, offload};
 
 /// A request as it reaches the peers.
 #[derive(Debug, Clone)]
@@ -128,14 +128,6 @@ impl Memory {
             .map_err(|error| RequestError::Unwritable { subject: subject(), reason: error.to_string() })?;
         let payload = envelope::request(&offload::new_id(), &parameters, R::CARRIER);
         self.send(R::SUBJECT, payload, within).await
-    }
-
-    pub(crate) async fn request<R: Rpc>(
-        &self,
-        request: &R::Request,
-        within: Duration,
-    ) -> Result<R::Reply, RequestError> {
-        requester::success::<R>(self.exchange::<R>(request, within).await?).await
     }
 
     async fn send(

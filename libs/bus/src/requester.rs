@@ -10,6 +10,7 @@ use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
 use contracts::{Effect, Rpc};
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
@@ -75,14 +76,6 @@ impl Core {
         drop(parameters);
         let (subject, effect) = (R::SUBJECT, R::EFFECT);
         self.send(Outgoing { subject, label: subject, id, payload, effect, within }).await
-    }
-
-    pub(crate) async fn request<R: Rpc>(
-        &self,
-        request: &R::Request,
-        within: Duration,
-    ) -> Result<R::Reply, RequestError> {
-        success::<R>(self.exchange::<R>(request, within).await?).await
     }
 
     pub(crate) async fn exchange_raw(
@@ -269,7 +262,9 @@ impl Core {
 }
 
 /// The body of a 2xx answer.
-pub(crate) async fn success<R: Rpc>(answer: Answer) -> Result<R::Reply, RequestError> {
+pub(crate) async fn success<R: Rpc, T: DeserializeOwned + Send + 'static>(
+    answer: Answer,
+) -> Result<T, RequestError> {
     if !answer.is_success() {
         let (subject, status) = (R::SUBJECT.to_owned(), answer.status);
         return Err(RequestError::Refused { subject, status, body: short(answer.body()) });

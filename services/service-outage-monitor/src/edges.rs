@@ -6,7 +6,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use contracts::{
     customer_cache::{self, EdgeIdentity, LinkConfiguration, LogicalId},
     id::{ClientId, Serial, SiteId},
-    velocloud::{EnterpriseEdge, LinkWithEdge},
+    lenient,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -136,34 +136,77 @@ impl EdgeRecord {
     }
 }
 
+/// Of a [`LinkWithEdge`](contracts::velocloud::LinkWithEdge) what a record has. The rest of a host's long list is not
+/// worth the memory.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct LinkRow {
+    /// The edge's name.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub edge_name: Option<String>,
+    /// The edge's state.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub edge_state: Option<String>,
+    /// The edge's serial number.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub edge_serial_number: Option<String>,
+    /// The serial number of its partner.
+    #[serde(rename = "edgeHASerialNumber", deserialize_with = "lenient::or_default")]
+    pub edge_ha_serial_number: Option<String>,
+    /// The link's label.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub display_name: Option<String>,
+    /// The link's interface.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub interface: Option<String>,
+    /// The link's state.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub link_state: Option<String>,
+    /// The link's address.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub link_ip_address: Option<String>,
+}
+
+/// Of an [`EnterpriseEdge`](contracts::velocloud::EnterpriseEdge) what tells whether it has a partner.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EdgeRow {
+    /// Its serial number.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub serial_number: Option<String>,
+    /// The state of its partner.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub ha_state: Option<String>,
+}
+
 /// The records of one host: grouped by edge, with high-availability data, standbys at the end.
 ///
 /// Rows without state or serial, or of edges never activated, are skipped; an edge which the network-enterprise list
 /// does not have is neither down nor healthy, so it is dropped.
-pub fn records(rows: &[LinkWithEdge], enterprise_edges: &[EnterpriseEdge]) -> Vec<EdgeRecord> {
-    let mut ha_states: HashMap<&str, Option<&str>> = HashMap::new();
+pub fn records(rows: Vec<LinkRow>, enterprise_edges: &[EdgeRow]) -> Vec<EdgeRecord> {
+    let mut ha_states: HashMap<&str, Option<&str>> = HashMap::with_capacity(enterprise_edges.len());
     for edge in enterprise_edges {
         if let Some(serial) = edge.serial_number.as_deref() {
             ha_states.entry(serial).or_insert(edge.ha_state.as_deref());
         }
     }
-    let mut originals: IndexMap<&str, EdgeRecord> = IndexMap::new();
-    for row in rows {
-        let (Some(serial), Some(state)) = (row.edge_serial_number.as_deref(), row.edge_state.as_deref())
-        else {
+    let mut originals: IndexMap<&str, EdgeRecord> = IndexMap::with_capacity(ha_states.len());
+    for mut row in rows {
+        let (Some(serial), Some(state)) = (row.edge_serial_number.take(), row.edge_state.take()) else {
             continue;
         };
         if state == "NEVER_ACTIVATED" {
             continue;
         }
-        let Some(ha_state) = ha_states.get(serial) else { continue };
-        let record = originals.entry(serial).or_insert_with(|| first_row(row, serial, state, *ha_state));
-        record.links.push(Link {
-            interface: row.interface.clone(),
-            label: row.display_name.clone(),
-            ip: row.link_ip_address.clone(),
-            state: row.link_state.clone(),
-        });
+        let Some((listed, ha_state)) = ha_states.get_key_value(serial.as_str()) else { continue };
+        let link = Link {
+            interface: row.interface.take(),
+            label: row.display_name.take(),
+            ip: row.link_ip_address.take(),
+            state: row.link_state.take(),
+        };
+        let record = originals.entry(listed).or_insert_with(|| first_row(row, serial, state, *ha_state));
+        record.links.push(link);
     }
     let mut records: Vec<EdgeRecord> = originals.into_values().collect();
     let standbys: Vec<EdgeRecord> = records.iter().filter_map(EdgeRecord::standby).collect();
@@ -171,16 +214,16 @@ pub fn records(rows: &[LinkWithEdge], enterprise_edges: &[EnterpriseEdge]) -> Ve
     records
 }
 
-fn first_row(row: &LinkWithEdge, serial: &str, state: &str, ha_state: Option<&str>) -> EdgeRecord {
+fn first_row(row: LinkRow, serial: String, state: String, ha_state: Option<&str>) -> EdgeRecord {
     let partner_state = State::of_partner(ha_state);
     let primary = partner_state.is_some();
     let partner = partner_state
-        .zip(row.edge_ha_serial_number.as_deref())
+        .zip(row.edge_ha_serial_number)
         .map(|(state, serial)| Partner { serial: Serial::from(serial), state });
     EdgeRecord {
         serial: Serial::from(serial),
-        name: row.edge_name.clone(),
-        state: State::from(state),
+        name: row.edge_name,
+        state: State(state),
         partner,
         primary,
         links: Vec::new(),
@@ -249,11 +292,19 @@ pub fn join(cached: &[Arc<MonitoredEdge>], records: Vec<EdgeRecord>) -> (Vec<Dev
     for record in records {
         by_serial.entry(record.serial.clone()).or_insert(record);
     }
-    let mut devices = Vec::new();
+    let last: HashMap<&Serial, usize> =
+        cached.iter().enumerate().map(|(place, edge)| (&edge.serial, place)).collect();
+    let mut devices = Vec::with_capacity(cached.len());
     let mut unknown = Vec::new();
-    for edge in cached {
-        match by_serial.get(&edge.serial) {
-            Some(record) => devices.push(Device { edge: edge.clone(), record: record.clone() }),
+    for (place, edge) in cached.iter().enumerate() {
+        // Two edges may have one serial number: only the last one takes its record away.
+        let record = if last.get(&edge.serial) == Some(&place) {
+            by_serial.remove(&edge.serial)
+        } else {
+            by_serial.get(&edge.serial).cloned()
+        };
+        match record {
+            Some(record) => devices.push(Device { edge: edge.clone(), record }),
             None => unknown.push(edge.serial.clone()),
         }
     }

@@ -23,7 +23,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     config::Common,
-    edges::{self, EdgeRecord},
+    edges::{self, EdgeRecord, EdgeRow, LinkRow},
     events::{self, Event},
     slack::Report,
 };
@@ -142,16 +142,20 @@ impl Reads {
         let environment = &self.common.environment_name;
         let within = Duration::from_secs(30);
         let request = velocloud::LinksWithEdgeInfoRequest { host: host.to_owned() };
-        let rows = self.bus.request_within::<velocloud::LinksWithEdgeInfo>(&request, within).await;
+        let rows =
+            self.bus.request_fields::<velocloud::LinksWithEdgeInfo, Vec<LinkRow>>(&request, within).await;
         let rows =
             rows.map_err(|error| self.unanswered("get the links of host", host, environment, &error))?;
         let request =
             velocloud::NetworkEnterpriseEdgesRequest { host: host.to_owned(), enterprise_ids: vec![] };
-        let edges = self.bus.request_within::<velocloud::NetworkEnterpriseEdges>(&request, within).await;
+        let edges = self
+            .bus
+            .request_fields::<velocloud::NetworkEnterpriseEdges, Vec<EdgeRow>>(&request, within)
+            .await;
         let edges = edges.map_err(|error| {
             self.unanswered("get the network enterprises of host", host, environment, &error)
         })?;
-        Ok(edges::records(&rows, &edges))
+        Ok(edges::records(rows, &edges))
     }
 
     /// The events of an edge in the last seven days, newest first.
