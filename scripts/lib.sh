@@ -60,6 +60,13 @@ need_mongo() {
     || die "pip could not install SecantusDB"
 }
 
+# need_cargo_tool NAME: the program behind `cargo NAME`, built from crates.io when it is missing.
+need_cargo_tool() {
+  cargo "$1" --version >/dev/null 2>&1 && return
+  say "installing cargo-$1"
+  cargo install --quiet --locked "cargo-$1"
+}
+
 # need_browser: Chromium with a font, Node, and what the page's tests take from npm (as the lock file says).
 need_browser() {
   command -v chromium >/dev/null || need_debian chromium=chromium no-font=fonts-dejavu-core

@@ -25,27 +25,5 @@ pub use work_queues::*;
 /// The queue group of every subject of the bridge.
 pub const QUEUE: &str = "bruin_bridge";
 
-/// Declares subjects: a type, the subject, its effect, how long requesters wait and within which time the bridge
-/// answers (below the smallest timeout of its callers), all in seconds.
-macro_rules! subjects {
-    ($($(#[$doc:meta])* $name:ident: $subject:literal, $effect:ident, wait $wait:literal, answer $answer:literal,
-        $request:ty => $reply:ty;)+) => {$(
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub struct $name;
-
-        impl crate::Rpc for $name {
-            const SUBJECT: &'static str = $subject;
-            const QUEUE: &'static str = crate::bruin::QUEUE;
-            const EFFECT: crate::Effect = crate::Effect::$effect;
-            const TIMEOUT: std::time::Duration = std::time::Duration::from_secs($wait);
-            const ANSWER_WITHIN: std::time::Duration = std::time::Duration::from_secs($answer);
-            type Request = $request;
-            type Reply = $reply;
-        }
-    )+};
-}
-use subjects;
-
 #[cfg(test)]
 mod tests;

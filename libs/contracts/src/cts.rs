@@ -1,12 +1,11 @@
 //! The subjects which `cts-bridge` answers (spec `cts-bridge`, "Serves").
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
 use crate::dispatches::{all_there, body, needed, object, text_or_number};
-use crate::{Effect, Incoming, Rejected, Request, Rpc, lenient};
+use crate::subjects::subjects;
+use crate::{Incoming, Rejected, Request, lenient};
 
 pub use crate::dispatches::{Dispatch, NO_BODY, Selection};
 
@@ -41,51 +40,17 @@ pub const REQUIRED_KEYS: [&str; 24] = [
     "mettel_department_phone_number",
 ];
 
-/// The portal waits 30 s for a get; nobody is known to use the other subjects.
-const TIMEOUT: Duration = Duration::from_secs(30);
-const ANSWER_WITHIN: Duration = Duration::from_secs(28);
+// The portal waits 30 s for a get; nobody is known to use the other subjects.
+subjects! {
+    /// Creates a dispatch record.
+    CreateDispatch: "cts.dispatch.post", Write, wait 30, answer 28, NewDispatch => Created;
 
-/// Creates a dispatch record.
-#[derive(Debug, Clone, Copy)]
-pub struct CreateDispatch;
+    /// Gets one dispatch or all.
+    GetDispatches: "cts.dispatch.get", Read, wait 30, answer 28, Selection => QueryResult;
 
-impl Rpc for CreateDispatch {
-    const SUBJECT: &'static str = "cts.dispatch.post";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Write;
-    const TIMEOUT: Duration = TIMEOUT;
-    const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
-    type Request = NewDispatch;
-    type Reply = Created;
-}
-
-/// Gets one dispatch or all.
-#[derive(Debug, Clone, Copy)]
-pub struct GetDispatches;
-
-impl Rpc for GetDispatches {
-    const SUBJECT: &'static str = "cts.dispatch.get";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Read;
-    const TIMEOUT: Duration = TIMEOUT;
-    const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
-    type Request = Selection;
-    type Reply = QueryResult;
-}
-
-/// Changes fields of a record.
-#[derive(Debug, Clone, Copy)]
-pub struct UpdateDispatch;
-
-impl Rpc for UpdateDispatch {
-    const SUBJECT: &'static str = "cts.dispatch.update";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Write;
-    const TIMEOUT: Duration = TIMEOUT;
-    const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
-    type Request = Change;
-    /// An empty object.
-    type Reply = Value;
+    /// Changes fields of a record.
+    /// The reply: an empty object.
+    UpdateDispatch: "cts.dispatch.update", Write, wait 30, answer 28, Change => Value;
 }
 
 /// The fields of a new record, passed on as they came.

@@ -1,12 +1,12 @@
 //! The subjects which `digi-bridge` answers (spec `digi-bridge`, "Serves").
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Effect, Incoming, Rejected, Request, Rpc, lenient};
+use crate::subjects::subjects;
+use crate::{Incoming, Rejected, Request, lenient};
 
 /// The queue group of both subjects.
 pub const QUEUE: &str = "digi_bridge";
@@ -16,37 +16,14 @@ pub const NO_BODY: &str = r#"Must include "body" in request"#;
 pub const REBOOT: &str =
     r#"You must include "velo_serial", "ticket", "MAC" in the "body" field of the response request"#;
 
-/// Callers wait 90 s, one call to DiGi may take 80 s (Improve 11).
-const ANSWER_WITHIN: Duration = Duration::from_secs(85);
-const TIMEOUT: Duration = Duration::from_secs(90);
+// Callers wait 90 s, one call to DiGi may take 80 s (Improve 11).
+subjects! {
+    /// Reboots an edge's link through its DiGi unit.
+    /// The reply: DiGi's messages; nobody reads more than the status.
+    Reboot: "digi.reboot", Write, wait 90, answer 85, RebootRequest => Vec<Value>;
 
-/// Reboots an edge's link through its DiGi unit.
-#[derive(Debug, Clone, Copy)]
-pub struct Reboot;
-
-impl Rpc for Reboot {
-    const SUBJECT: &'static str = "digi.reboot";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Write;
-    const TIMEOUT: Duration = TIMEOUT;
-    const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
-    type Request = RebootRequest;
-    /// DiGi's messages; nobody reads more than the status.
-    type Reply = Vec<Value>;
-}
-
-/// Reads what DiGi logged about recoveries.
-#[derive(Debug, Clone, Copy)]
-pub struct RecoveryLogs;
-
-impl Rpc for RecoveryLogs {
-    const SUBJECT: &'static str = "get.digi.recovery.logs";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Read;
-    const TIMEOUT: Duration = TIMEOUT;
-    const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
-    type Request = RecoveryLogsRequest;
-    type Reply = RecoveryLogPage;
+    /// Reads what DiGi logged about recoveries.
+    RecoveryLogs: "get.digi.recovery.logs", Read, wait 90, answer 85, RecoveryLogsRequest => RecoveryLogPage;
 }
 
 /// A value that travels to DiGi in an HTTP header: text, or a number which is written as text (Improve 5), free of line

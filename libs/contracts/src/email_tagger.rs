@@ -3,13 +3,12 @@
 //! What a request holds beyond the fields that are checked here is the business of the model's contract, by which the
 //! bridge reads it: requests are kept as they came.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::Id;
-use crate::{Effect, Incoming, Rejected, Request, Rpc, json, lenient};
+use crate::subjects::subjects;
+use crate::{Incoming, Rejected, Request, json, lenient};
 
 /// The queue group of both subjects.
 pub const QUEUE: &str = "email_tagger_kre_bridge";
@@ -20,43 +19,18 @@ pub const NO_EMAIL: &str =
 pub const NO_OUTCOME: &str =
     r#"You must specify {.."body": {"original_email": {...}, "ticket": {...}}} in the request"#;
 
-/// What the existing requester waits.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// One call to the model may take 120 s. Requesters who wait less say so in a header; old ones ask again.
-const ANSWER_WITHIN: Duration = Duration::from_secs(125);
+// The existing requester waits 10 s. One call to the model may take 120 s: requesters who wait less say so in a header, old
+// ones ask again. The refusals of what is no JSON object: spec, "Improve".
+subjects! {
+    /// Asks the model to rate the tags of an e-mail.
+    /// The reply: in the model's order; null when it predicts nothing.
+    Prediction: "email_tagger.prediction.request", Read, wait 10, answer 125,
+        PredictionRequest => Option<Vec<RatedTag>>, malformed NO_EMAIL;
 
-/// Asks the model to rate the tags of an e-mail.
-#[derive(Debug, Clone, Copy)]
-pub struct Prediction;
-
-impl Rpc for Prediction {
-    const SUBJECT: &'static str = "email_tagger.prediction.request";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Read;
-    const TIMEOUT: Duration = TIMEOUT;
-    const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
-    /// Spec, "Improve".
-    const MALFORMED: &'static str = NO_EMAIL;
-    type Request = PredictionRequest;
-    /// In the model's order; null when it predicts nothing.
-    type Reply = Option<Vec<RatedTag>>;
-}
-
-/// Tells the model the outcome of an e-mail.
-#[derive(Debug, Clone, Copy)]
-pub struct SaveMetrics;
-
-impl Rpc for SaveMetrics {
-    const SUBJECT: &'static str = "email_tagger.metrics.request";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Write;
-    const TIMEOUT: Duration = TIMEOUT;
-    const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
-    /// Spec, "Improve".
-    const MALFORMED: &'static str = NO_OUTCOME;
-    type Request = SaveMetricsRequest;
-    /// The model's message, e.g. `Saved 1 metrics`.
-    type Reply = String;
+    /// Tells the model the outcome of an e-mail.
+    /// The reply: the model's message, e.g. `Saved 1 metrics`.
+    SaveMetrics: "email_tagger.metrics.request", Write, wait 10, answer 125,
+        SaveMetricsRequest => String, malformed NO_OUTCOME;
 }
 
 /// Parameters of [`Prediction`]: `email`, an object with an `email_id`, and `tag_ids`.

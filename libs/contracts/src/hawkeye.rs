@@ -2,14 +2,13 @@
 //!
 //! Both are reads. The bridge passes Hawkeye's JSON on as it came; the reply types hold what callers read of it.
 
-use std::time::Duration;
-
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::Id;
-use crate::{Effect, Incoming, Rejected, Request, Rpc, lenient};
+use crate::subjects::subjects;
+use crate::{Incoming, Rejected, Request, lenient};
 
 /// The queue group of both subjects.
 pub const QUEUE: &str = "hawkeye_bridge";
@@ -26,37 +25,14 @@ pub const BAD_INTERVAL: &str = r#""interval" must have the texts "start" and "en
 /// What stands in place of an instant when a probe has never reported.
 pub const NEVER: &str = "never";
 
-/// Callers wait 60 s.
-const TIMEOUT: Duration = Duration::from_secs(60);
-const ANSWER_WITHIN: Duration = Duration::from_secs(57);
+subjects! {
+    /// Lists the probes, with what they reported last.
+    Probes: "hawkeye.probe.request", Read, wait 60, answer 57, ProbesRequest => ProbesReply;
 
-/// Lists the probes, with what they reported last.
-#[derive(Debug, Clone, Copy)]
-pub struct Probes;
-
-impl Rpc for Probes {
-    const SUBJECT: &'static str = "hawkeye.probe.request";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Read;
-    const TIMEOUT: Duration = TIMEOUT;
-    const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
-    type Request = ProbesRequest;
-    type Reply = ProbesReply;
-}
-
-/// Reads the results of the tests that probes ran in an interval, with what each measured.
-#[derive(Debug, Clone, Copy)]
-pub struct TestResults;
-
-impl Rpc for TestResults {
-    const SUBJECT: &'static str = "hawkeye.test.request";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Read;
-    const TIMEOUT: Duration = TIMEOUT;
-    const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
-    type Request = TestResultsRequest;
-    /// By uid of the probe; a probe without results has no entry.
-    type Reply = IndexMap<String, Vec<TestResult>>;
+    /// Reads the results of the tests that probes ran in an interval, with what each measured.
+    /// The reply: by uid of the probe; a probe without results has no entry.
+    TestResults: "hawkeye.test.request", Read, wait 60, answer 57,
+        TestResultsRequest => IndexMap<String, Vec<TestResult>>;
 }
 
 /// Parameters of [`Probes`], all optional.
@@ -350,7 +326,7 @@ mod tests {
     #[test]
     fn results_are_read_leniently_and_in_order() {
         let text = r#"{"b":[{"summary":{"id":"900","testId":316,"status":null},"metrics":[{"metric":"Loss","value":7},1]}],"a":[]}"#;
-        let results: <TestResults as Rpc>::Reply = serde_json::from_str(text).unwrap();
+        let results: <TestResults as crate::Rpc>::Reply = serde_json::from_str(text).unwrap();
         assert_eq!(results.keys().collect::<Vec<_>>(), ["b", "a"]);
         let result = &results["b"][0];
         assert_eq!((&result.summary.id, &result.summary.test_id), (&Some("900".into()), &Some(316.into())));

@@ -1,12 +1,11 @@
 //! The subjects which `lit-bridge` answers (spec `lit-bridge`, "Serves").
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::dispatches::{all_there, body, needed, object, text, text_or_number};
-use crate::{Effect, Incoming, RawFields, Rejected, Request, Rpc, lenient};
+use crate::subjects::subjects;
+use crate::{Incoming, RawFields, Rejected, Request, lenient};
 
 pub use crate::dispatches::{Dispatch, NO_BODY, Selection};
 
@@ -46,40 +45,21 @@ pub const ANY_FILE: &str = "application/octet-stream";
 const REQUEST: &str = "RequestDispatch";
 const CANCEL_REQUEST: &str = "CancelDispatchRequest";
 
-macro_rules! subjects {
-    ($($(#[$doc:meta])+ $name:ident = $subject:literal, $effect:ident, $timeout:literal s, answered in $answer:literal s:
-        $request:ty;)+) => {$(
-        $(#[$doc])+
-        #[derive(Debug, Clone, Copy)]
-        pub struct $name;
-
-        impl Rpc for $name {
-            const SUBJECT: &'static str = $subject;
-            const QUEUE: &'static str = QUEUE;
-            const EFFECT: Effect = Effect::$effect;
-            const TIMEOUT: Duration = Duration::from_secs($timeout);
-            const ANSWER_WITHIN: Duration = Duration::from_secs($answer);
-            type Request = $request;
-            type Reply = VendorAnswer;
-        }
-    )+};
-}
-
 subjects! {
     /// Orders a dispatch.
-    CreateDispatch = "lit.dispatch.post", Write, 60 s, answered in 55 s: NewDispatch;
+    CreateDispatch: "lit.dispatch.post", Write, wait 60, answer 55, NewDispatch => VendorAnswer;
 
     /// Gets one dispatch or all open ones.
-    GetDispatches = "lit.dispatch.get", Read, 30 s, answered in 28 s: Selection;
+    GetDispatches: "lit.dispatch.get", Read, wait 30, answer 28, Selection => VendorAnswer;
 
     /// Changes a dispatch.
-    UpdateDispatch = "lit.dispatch.update", Write, 30 s, answered in 28 s: Change;
+    UpdateDispatch: "lit.dispatch.update", Write, wait 30, answer 28, Change => VendorAnswer;
 
     /// Requests the cancellation of a dispatch.
-    CancelDispatch = "lit.dispatch.cancel", Write, 30 s, answered in 28 s: Cancellation;
+    CancelDispatch: "lit.dispatch.cancel", Write, wait 30, answer 28, Cancellation => VendorAnswer;
 
     /// Attaches a file to a dispatch.
-    UploadFile = "lit.dispatch.upload.file", Write, 30 s, answered in 28 s: Upload;
+    UploadFile: "lit.dispatch.upload.file", Write, wait 30, answer 28, Upload => VendorAnswer;
 }
 
 /// A dispatch to order: `{"RequestDispatch": {..}}`, passed on as it came.

@@ -1,89 +1,35 @@
 //! The subjects of the notifier (spec `notifier`): messages to people, and mailbox reads.
 //!
-//! Slack and e-mail carry their data beside `request_id` ([`Carrier::TopLevel`]) and their replies have no `body`; the
+//! Slack and e-mail carry their data beside `request_id` ([`TopLevel`](crate::Carrier::TopLevel)) and their replies have no `body`; the
 //! later revision's senders put the same data under `body`, which is read as well (top level first). The others use
 //! `body` as every subject does.
-
-use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IgnoredAny};
 use serde_json::{Map, Value};
 
-use crate::{Carrier, Effect, Incoming, Rejected, Request, Rpc, json};
+use crate::subjects::subjects;
+use crate::{Incoming, Rejected, Request, json};
 
 /// The queue group of every notifier subject. Joining under another name would deliver each message twice.
 const QUEUE: &str = "notifier";
 
-/// `notification.slack.request`: posts a text to the operator's channel.
-#[derive(Debug)]
-pub struct SendSlack;
+subjects! {
+    /// `notification.slack.request`: posts a text to the operator's channel.
+    SendSlack: "notification.slack.request", Write, wait 10, answer 8,
+        SlackRequest => Delivered, carrier TopLevel;
 
-impl Rpc for SendSlack {
-    const SUBJECT: &'static str = "notification.slack.request";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Write;
-    const TIMEOUT: Duration = Duration::from_secs(10);
-    const ANSWER_WITHIN: Duration = Duration::from_secs(8);
-    const CARRIER: Carrier = Carrier::TopLevel;
-    type Request = SlackRequest;
-    type Reply = Delivered;
-}
+    /// `notification.email.request`: sends one mail from the delivery account.
+    SendEmail: "notification.email.request", Write, wait 60, answer 50,
+        EmailRequest => Delivered, carrier TopLevel;
 
-/// `notification.email.request`: sends one mail from the delivery account.
-#[derive(Debug)]
-pub struct SendEmail;
+    /// `get.email.request`: the unread mails of some senders in one of the configured mailboxes.
+    ReadMailbox: "get.email.request", Read, wait 90, answer 80, MailboxRequest => Vec<MailboxMessage>;
 
-impl Rpc for SendEmail {
-    const SUBJECT: &'static str = "notification.email.request";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Write;
-    const TIMEOUT: Duration = Duration::from_secs(60);
-    const ANSWER_WITHIN: Duration = Duration::from_secs(50);
-    const CARRIER: Carrier = Carrier::TopLevel;
-    type Request = EmailRequest;
-    type Reply = Delivered;
-}
+    /// `mark.email.read.request`: marks one mail of a mailbox as read.
+    MarkEmailRead: "mark.email.read.request", Write, wait 90, answer 80, MarkReadRequest => Value;
 
-/// `get.email.request`: the unread mails of some senders in one of the configured mailboxes.
-#[derive(Debug)]
-pub struct ReadMailbox;
-
-impl Rpc for ReadMailbox {
-    const SUBJECT: &'static str = "get.email.request";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Read;
-    const TIMEOUT: Duration = Duration::from_secs(90);
-    const ANSWER_WITHIN: Duration = Duration::from_secs(80);
-    type Request = MailboxRequest;
-    type Reply = Vec<MailboxMessage>;
-}
-
-/// `mark.email.read.request`: marks one mail of a mailbox as read.
-#[derive(Debug)]
-pub struct MarkEmailRead;
-
-impl Rpc for MarkEmailRead {
-    const SUBJECT: &'static str = "mark.email.read.request";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Write;
-    const TIMEOUT: Duration = Duration::from_secs(90);
-    const ANSWER_WITHIN: Duration = Duration::from_secs(80);
-    type Request = MarkReadRequest;
-    type Reply = Value;
-}
-
-/// `notification.sms.request`: sends one SMS. Served only where the provider's settings are present.
-#[derive(Debug)]
-pub struct SendSms;
-
-impl Rpc for SendSms {
-    const SUBJECT: &'static str = "notification.sms.request";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Write;
-    const TIMEOUT: Duration = Duration::from_secs(60);
-    const ANSWER_WITHIN: Duration = Duration::from_secs(50);
-    type Request = SmsRequest;
-    type Reply = SmsReply;
+    /// `notification.sms.request`: sends one SMS. Served only where the provider's settings are present.
+    SendSms: "notification.sms.request", Write, wait 60, answer 50, SmsRequest => SmsReply;
 }
 
 /// The (absent) body of a successful Slack or e-mail reply. Reads from anything, so that no peer's reply is unreadable.

@@ -3,13 +3,12 @@
 //! What a request holds beyond the fields that are checked here is the business of the model's contract, by which the
 //! bridge reads it: requests are kept as they came.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::Id;
-use crate::{Effect, Incoming, Rejected, Request, Rpc, json, lenient};
+use crate::subjects::subjects;
+use crate::{Incoming, Rejected, Request, json, lenient};
 
 /// The queue group of all four subjects; not the service's name.
 pub const QUEUE: &str = "rta_kre_bridge";
@@ -20,41 +19,21 @@ pub const NO_BODY: &str = "You must specify body in the request";
 /// Refusal of feedback without a ticket.
 pub const NO_TICKET: &str = "You must use correct format in the request";
 
-/// What the existing requester waits.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// One call to the model may take 120 s. Requesters who wait less say so in a header; old ones ask again.
-const ANSWER_WITHIN: Duration = Duration::from_secs(125);
-
-macro_rules! subjects {
-    ($($(#[$doc:meta])+ $name:ident = $subject:literal, $effect:ident, $request:ty => $reply:ty,
-        malformed: $refusal:ident;)+) => {$(
-        $(#[$doc])+
-        #[derive(Debug, Clone, Copy)]
-        pub struct $name;
-
-        impl Rpc for $name {
-            const SUBJECT: &'static str = $subject;
-            const QUEUE: &'static str = QUEUE;
-            const EFFECT: Effect = Effect::$effect;
-            const TIMEOUT: Duration = TIMEOUT;
-            const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
-            /// Spec, "Improve".
-            const MALFORMED: &'static str = $refusal;
-            type Request = $request;
-            type Reply = $reply;
-        }
-    )+};
-}
-
+// The existing requester waits 10 s. One call to the model may take 120 s: requesters who wait less say so in a header,
+// old ones ask again. The refusals of what is no JSON object: spec, "Improve".
 subjects! {
     /// Infers what an e-mail asks for.
-    Prediction = "rta.prediction.request", Read, EmailRequest => Inference, malformed: NO_EMAIL;
+    Prediction: "rta.prediction.request", Read, wait 10, answer 125,
+        EmailRequest => Inference, malformed NO_EMAIL;
     /// Tells the model what the automation did, could have done or could not do with an e-mail.
-    SaveOutputs = "rta.save_outputs.request", Write, OutputsRequest => Saved, malformed: NO_BODY;
+    SaveOutputs: "rta.save_outputs.request", Write, wait 10, answer 125,
+        OutputsRequest => Saved, malformed NO_BODY;
     /// Tells the model which ticket people created for an e-mail.
-    CreatedTicketFeedback = "rta.created_ticket_feedback.request", Write, FeedbackRequest => Saved, malformed: NO_TICKET;
+    CreatedTicketFeedback: "rta.created_ticket_feedback.request", Write, wait 10, answer 125,
+        FeedbackRequest => Saved, malformed NO_TICKET;
     /// Tells the model how a ticket of the automation ended.
-    ClosedTicketFeedback = "rta.closed_ticket_feedback.request", Write, FeedbackRequest => Saved, malformed: NO_TICKET;
+    ClosedTicketFeedback: "rta.closed_ticket_feedback.request", Write, wait 10, answer 125,
+        FeedbackRequest => Saved, malformed NO_TICKET;
 }
 
 /// An id in Bruin, for logs.

@@ -3,13 +3,12 @@
 //! Task histories travel as Bruin gives them: rows keep Bruin's own spelling of their keys. Which of them the model takes,
 //! and whether their values fit, is the business of the model's contract, by which the bridge reads them.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::Id;
-use crate::{Effect, Incoming, Rejected, Request, Rpc, json, lenient};
+use crate::subjects::subjects;
+use crate::{Incoming, Rejected, Request, json, lenient};
 
 /// The queue group of all three subjects.
 pub const QUEUE: &str = "t7_bridge";
@@ -22,60 +21,23 @@ pub const NO_METRICS: &str = r#"You must specify {.."body": {"ticket_id", "ticke
 pub const NO_LIVE_METRICS: &str =
     r#"You must specify {.."body": {"ticket_id", "asset_id", "automated_successfully"}..} in the request"#;
 
-/// What the existing requesters wait.
-const TIMEOUT: Duration = Duration::from_secs(60);
-/// One call to the model may take 120 s. Requesters who wait less say so in a header; old ones ask again.
-const ANSWER_WITHIN: Duration = Duration::from_secs(125);
+// The existing requesters wait 60 s. One call to the model may take 120 s: requesters who wait less say so in a header, old
+// ones ask again. The refusals of what is no JSON object: spec, "Improve".
+subjects! {
+    /// Asks the model what to do next about the assets of a ticket.
+    /// The reply: in the model's order.
+    Prediction: "t7.prediction.request", Read, wait 60, answer 125,
+        PredictionRequest => Vec<AssetPrediction>, malformed NO_PREDICTION;
 
-/// Asks the model what to do next about the assets of a ticket.
-#[derive(Debug, Clone, Copy)]
-pub struct Prediction;
+    /// Gives the model the task history of a closed ticket, for its training.
+    /// The reply: the model's message, e.g. `Saved 1 metrics`; may be empty.
+    AutomationMetrics: "t7.automation.metrics", Write, wait 60, answer 125,
+        AutomationMetricsRequest => String, malformed NO_METRICS;
 
-impl Rpc for Prediction {
-    const SUBJECT: &'static str = "t7.prediction.request";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Read;
-    const TIMEOUT: Duration = TIMEOUT;
-    const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
-    /// Spec, "Improve".
-    const MALFORMED: &'static str = NO_PREDICTION;
-    type Request = PredictionRequest;
-    /// In the model's order.
-    type Reply = Vec<AssetPrediction>;
-}
-
-/// Gives the model the task history of a closed ticket, for its training.
-#[derive(Debug, Clone, Copy)]
-pub struct AutomationMetrics;
-
-impl Rpc for AutomationMetrics {
-    const SUBJECT: &'static str = "t7.automation.metrics";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Write;
-    const TIMEOUT: Duration = TIMEOUT;
-    const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
-    /// Spec, "Improve".
-    const MALFORMED: &'static str = NO_METRICS;
-    type Request = AutomationMetricsRequest;
-    /// The model's message, e.g. `Saved 1 metrics`; may be empty.
-    type Reply = String;
-}
-
-/// Tells the model the outcome of one automated resolution.
-#[derive(Debug, Clone, Copy)]
-pub struct LiveAutomationMetrics;
-
-impl Rpc for LiveAutomationMetrics {
-    const SUBJECT: &'static str = "t7.live.automation.metrics";
-    const QUEUE: &'static str = QUEUE;
-    const EFFECT: Effect = Effect::Write;
-    const TIMEOUT: Duration = TIMEOUT;
-    const ANSWER_WITHIN: Duration = ANSWER_WITHIN;
-    /// Spec, "Improve".
-    const MALFORMED: &'static str = NO_LIVE_METRICS;
-    type Request = LiveAutomationMetricsRequest;
-    /// The model's message, e.g. `Metric saved successfully`; may be empty.
-    type Reply = String;
+    /// Tells the model the outcome of one automated resolution.
+    /// The reply: the model's message, e.g. `Metric saved successfully`; may be empty.
+    LiveAutomationMetrics: "t7.live.automation.metrics", Write, wait 60, answer 125,
+        LiveAutomationMetricsRequest => String, malformed NO_LIVE_METRICS;
 }
 
 /// A row of a ticket's task history, keys as Bruin spells them, e.g. `Task Result`.

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::subjects;
+use super::QUEUE;
 use crate::fields::Fields;
 use crate::id::{Id, TicketId};
+use crate::subjects::subjects;
 use crate::{Incoming, Rejected, Request};
 
 subjects! {

@@ -3,21 +3,24 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::QUEUE;
 use super::filter::{self, Filter, Filters};
-use super::subjects;
 use crate::fields::Fields;
 use crate::id::{ClientId, Id, SiteId};
+use crate::subjects::subjects;
 use crate::{Incoming, Rejected, Request, lenient};
 
 subjects! {
     /// 17. The serial number of a device.
     SerialAttribute: "bruin.inventory.attributes.serial", Read, wait 60, answer 55, AttributeRequest => Value;
     /// 18. The management status of a device, e.g. `Active – Platinum Monitoring`; null when it has none.
-    ManagementStatus: "bruin.inventory.management.status", Read, wait 30, answer 27, AttributeRequest => Value;
+    ManagementStatus: "bruin.inventory.management.status", Read, wait 30, answer 27,
+        AttributeRequest => Value;
     /// 19. The clients who have a device in use; empty when nobody has.
     ClientInfo: "bruin.customer.get.info", Read, wait 30, answer 27, ClientInfoRequest => ClientInfoReply;
     /// 20. The client behind a phone number.
-    ClientInfoByDid: "bruin.customer.get.info_by_did", Read, wait 15, answer 12, ClientInfoByDidRequest => DidReply;
+    ClientInfoByDid: "bruin.customer.get.info_by_did", Read, wait 15, answer 12,
+        ClientInfoByDidRequest => DidReply;
     /// 21. The device behind a circuit; status 204 when Bruin does not know the circuit.
     CircuitId: "bruin.get.circuit.id", Read, wait 60, answer 55, CircuitIdRequest => Value;
     /// 22. A site of a client; status 404 when Bruin does not know it.

@@ -4,9 +4,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::filter::{self, Filter, Filters};
-use super::{AttributeRequest, subjects};
+use super::{AttributeRequest, QUEUE};
 use crate::fields::Fields;
 use crate::id::{DetailId, Id, LinkInterface, Serial, TicketId};
+use crate::subjects::subjects;
 use crate::{Incoming, Rejected, Request};
 
 subjects! {
@@ -17,7 +18,8 @@ subjects! {
     /// The topics which tickets of a device can have.
     AssetTopics: "bruin.get.asset.topics", Read, wait 60, answer 55, AssetTopicsRequest => Value;
     /// Has Bruin send an e-mail about a milestone of a ticket.
-    EmailMilestone: "bruin.notification.email.milestone", Write, wait 60, answer 55, EmailMilestoneRequest => Value;
+    EmailMilestone: "bruin.notification.email.milestone", Write, wait 60, answer 55,
+        EmailMilestoneRequest => Value;
     /// Subscribes a user to a ticket.
     SubscribeUser: "bruin.subscribe.user", Write, wait 60, answer 55, SubscribeUserRequest => Value;
     /// Sets the status of an e-mail.
@@ -25,7 +27,8 @@ subjects! {
     /// Replies to all of an e-mail.
     EmailReply: "bruin.email.reply", Write, wait 60, answer 55, EmailReplyRequest => Value;
     /// The numbers of a line's interfaces.
-    TicketDetailIds: "bruin.ticket.detailIds.request", Read, wait 60, answer 55, TicketDetailIdsRequest => Value;
+    TicketDetailIds: "bruin.ticket.detailIds.request", Read, wait 60, answer 55,
+        TicketDetailIdsRequest => Value;
     /// Closes a ticket.
     CloseTicket: "bruin.ticket.close", Write, wait 75, answer 55, CloseTicketRequest => Value;
 }

@@ -3,16 +3,18 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::subjects;
+use super::QUEUE;
 use crate::fields::Fields;
 use crate::id::{Id, Serial, TicketId};
+use crate::subjects::subjects;
 use crate::{Incoming, Rejected, Request, json};
 
 subjects! {
     /// 7. Appends one note.
     AppendNote: "bruin.ticket.note.append.request", Write, wait 60, answer 12, AppendNoteRequest => Value;
     /// 8. Appends several notes in one call; answers the array of notes that Bruin made.
-    AppendNotes: "bruin.ticket.multiple.notes.append.request", Write, wait 45, answer 12, AppendNotesRequest => Value;
+    AppendNotes: "bruin.ticket.multiple.notes.append.request", Write, wait 45, answer 12,
+        AppendNotesRequest => Value;
 }
 
 const NO_BODY: &str = r#"Must include "body" in request"#;

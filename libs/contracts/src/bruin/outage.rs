@@ -3,9 +3,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{OneOrMany, subjects};
+use super::{OneOrMany, QUEUE};
 use crate::fields::Fields;
 use crate::id::{ClientId, DetailId, Serial, TicketId};
+use crate::subjects::subjects;
 use crate::{Incoming, Rejected, Request};
 
 subjects! {

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::QUEUE;
 use super::filter::{self, Filter, Filters};
-use super::subjects;
 use crate::fields::Fields;
 use crate::id::{ClientId, DetailId, Id, Serial, TicketId};
+use crate::subjects::subjects;
 use crate::{Incoming, Rejected, Request, lenient};
 
 subjects! {
@@ -24,7 +25,8 @@ subjects! {
     TicketOverview: "bruin.ticket.overview.request", Read, wait 30, answer 12,
         TicketOverviewRequest => TicketOverviewReply;
     /// 6. What was done on a ticket.
-    TaskHistory: "bruin.ticket.get.task.history", Read, wait 60, answer 12, TaskHistoryRequest => TaskHistoryReply;
+    TaskHistory: "bruin.ticket.get.task.history", Read, wait 60, answer 12,
+        TaskHistoryRequest => TaskHistoryReply;
     /// 9. Creates a ticket of any kind.
     TicketCreation: "bruin.ticket.creation.request", Write, wait 90, answer 27,
         TicketCreationRequest => TicketCreationReply;

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::subjects;
+use super::QUEUE;
 use crate::fields::Fields;
 use crate::id::{DetailId, Id, Serial, TicketId};
+use crate::subjects::subjects;
 use crate::{Incoming, Rejected, Request, lenient};
 
 subjects! {
