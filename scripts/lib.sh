@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Shared by scripts/up and scripts/test: says what is going on, and installs what the machine lacks.
+# Shared by the scripts: says what is going on, and installs what the machine lacks.
 
 started=$SECONDS
 

@@ -2,7 +2,7 @@
 //!
 //! async-nats reconnects by itself; this file adds what it leaves open (nats.md, "Pitfalls"): a [`Status`] others can
 //! wait for, so that nothing is queued while disconnected; back-off with jitter; moving away from a server in lame
-//! duck mode; and events that can be lost are checked against the client's own state every quarter of a second.
+//! duck mode; and the client's own state is looked at every quarter of a second besides, should an event be lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +11,9 @@ use std::time::Duration;
 use async_nats::connection::State as ClientState;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use secrecy::ExposeSecret;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
+use crate::events::{Errors, Events};
 use crate::metrics::Metrics;
 use crate::options::NatsOptions;
 use crate::quiet::Quiet;
@@ -58,14 +59,15 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Starts connecting. The receiver yields the events which somebody has to act on.
+    /// Starts connecting. Of the events somebody has to act on some: [`Self::supervise`].
     pub(crate) async fn open(
         service: &str,
         options: &NatsOptions,
         metrics: Arc<Metrics>,
-    ) -> Result<(Self, mpsc::UnboundedReceiver<Event>), ConnectError> {
+    ) -> Result<(Self, Arc<Events>), ConnectError> {
         let servers = servers(&options.servers)?;
-        let (events, received) = mpsc::unbounded_channel();
+        let events = Arc::new(Events::new(metrics));
+        let noted = Arc::clone(&events);
         let connect = ConnectOptions::new()
             .name(service)
             .retry_on_initial_connect()
@@ -76,11 +78,7 @@ impl Link {
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
             .reconnect_delay_callback(pause)
             .event_callback(move |event| {
-                // Never block here: the client's events wait in a short queue and are dropped beyond it.
-                if matches!(event, Event::SlowConsumer(_)) {
-                    metrics.slow_consumer_drops.inc();
-                }
-                let _ = events.send(event);
+                noted.note(event);
                 std::future::ready(())
             });
         let connect = authenticated(connect, options).await?;
@@ -97,7 +95,7 @@ impl Link {
             ca_file: options.ca_file.is_some(),
         };
         link.refresh();
-        Ok((link, received))
+        Ok((link, events))
     }
 
     pub(crate) fn state(&self) -> watch::Receiver<State> {
@@ -220,27 +218,20 @@ impl Link {
     }
 
     /// Follows the client's events until `stop`; calls `leave` when the server announces that it is going to stop.
-    pub(crate) async fn supervise(
-        &self,
-        mut events: mpsc::UnboundedReceiver<Event>,
-        metrics: &Metrics,
-        leave: impl Fn(),
-    ) {
+    pub(crate) async fn supervise(&self, events: &Events, metrics: &Metrics, leave: impl Fn()) {
         let mut check = tokio::time::interval(CHECK_EVERY);
         check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (slow, trouble) = (Quiet::default(), Quiet::default());
         let mut connections = self.generation();
         let mut logged = *self.state.borrow();
+        let mut dropped = metrics.slow_consumer_drops.get();
         loop {
-            let event = tokio::select! {
-                event = events.recv() => match event {
-                    Some(event) => Some(event),
-                    None => return,
-                },
-                _ = check.tick() => None,
-            };
+            tokio::select! {
+                () = events.came() => {}
+                _ = check.tick() => {}
+            }
             self.refresh();
-            if event == Some(Event::Connected) {
+            if events.take_connected() {
                 // The event comes a moment before the client itself knows.
                 for _ in 0..50 {
                     if self.status.borrow().state != State::Connecting {
@@ -262,29 +253,35 @@ impl Link {
                 }
                 logged = state;
             }
-            match event {
-                Some(Event::SlowConsumer(_)) => {
-                    if let Some(count) = slow.count() {
-                        tracing::error!(count, "messages dropped: this process reads too slowly");
-                    }
-                }
-                Some(Event::LameDuckMode) => {
-                    tracing::warn!("the NATS server is going to stop");
-                    leave();
-                }
-                Some(Event::ServerError(error)) => {
-                    if let Some(count) = trouble.count() {
-                        tracing::warn!(%error, count, "NATS reports an error");
-                    }
-                }
-                Some(Event::ClientError(error)) => {
-                    if let Some(count) = trouble.count() {
-                        let settings = settings_behind(&error.to_string(), self.ca_file);
-                        tracing::warn!(%error, count, "cannot connect to NATS, trying again: check {settings}");
-                    }
-                }
-                _ => {}
+            let drops = metrics.slow_consumer_drops.get();
+            if drops > dropped
+                && let Some(count) = slow.count_all(drops - dropped)
+            {
+                tracing::error!(count, "messages dropped: this process reads too slowly");
             }
+            dropped = drops;
+            if events.take_lame_duck() {
+                tracing::warn!("the NATS server is going to stop");
+                leave();
+            }
+            let Errors { count, last } = events.take_errors();
+            if let Some(error) = last
+                && let Some(count) = trouble.count_all(count)
+            {
+                self.log(&error, count);
+            }
+        }
+    }
+
+    /// Logs an error, which stands for `count` of them.
+    fn log(&self, error: &Event, count: u64) {
+        match error {
+            Event::ServerError(error) => tracing::warn!(%error, count, "NATS reports an error"),
+            Event::ClientError(error) => {
+                let settings = settings_behind(&error.to_string(), self.ca_file);
+                tracing::warn!(%error, count, "cannot connect to NATS, trying again: check {settings}");
+            }
+            _ => {}
         }
     }
 

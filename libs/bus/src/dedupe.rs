@@ -1,9 +1,10 @@
 //! One execution for each write, however often it is delivered (spec `00-messaging`, "Duplicate delivery of writes").
 //!
-//! The key `<service>:dedupe:<subject>:<request_id>` in Redis covers the replicas: `P` while a write is being executed,
-//! `D<status> <body>` with its reply afterwards. Within the process a repetition joins the one in flight.
-//! A `P` whose process died stays until it expires: the outcome is unknown, so a repetition is answered 500 and never
-//! executed again. A store that fails is logged and the write executed: availability first.
+//! The key `<service>:dedupe:<subject>:<request_id>` in Redis covers the replicas: `P<delivery>` while a write is being
+//! executed, `D<status> <body>` with its reply afterwards. Within the process a repetition joins the one in flight.
+//! A `P..` whose process died stays until it expires: the outcome is unknown, so a repetition is answered 500 and never
+//! executed again. A store that fails is logged and the write executed: availability first. But not twice by the same
+//! process: what it executed it remembers itself ([`SettledHere`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,13 +13,22 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::Instrument;
 
 use crate::Reply;
+use crate::offload::new_id;
 use crate::quiet::Quiet;
 use crate::redis_link::{RedisLink, StoreError};
+use crate::settled::SettledHere;
 
-const PENDING: &str = "P";
+/// The reply to the repetition of a write whose outcome nobody knows.
+pub(crate) const UNKNOWN: &str = "this request was delivered before and its outcome is not known";
+const PENDING: char = 'P';
+/// Deletes a marker if it is that of the delivery.
+const GIVE_BACK: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
+/// How long giving back a marker may take. Nobody waits for it, and Redis is slow at that moment.
+const GIVE_BACK_WITHIN: Duration = Duration::from_secs(10);
 /// Longer ids are those of no peer; they are not remembered.
 const LONGEST_ID: usize = 1_024;
 /// The first pause between two looks at a write that another replica is executing, and the longest.
@@ -37,6 +47,7 @@ struct Store {
     keep: Duration,
     within: Duration,
     failures: Quiet,
+    settled_here: SettledHere,
 }
 
 /// What to do with a write.
@@ -45,11 +56,16 @@ pub(crate) enum Entry {
     First(Lease),
     /// It was executed before; answer this.
     Repeated(Reply),
+    /// It is still being executed elsewhere, or that broke off.
+    Unknown,
+    /// Out of time before anybody could tell; it was not begun here.
+    TooLate,
 }
 
 impl Dedupe {
     pub(crate) fn new(service: &str, redis: Arc<RedisLink>, keep: Duration, within: Duration) -> Self {
-        let store = Arc::new(Store { redis, keep, within, failures: Quiet::default() });
+        let settled_here = SettledHere::new(keep);
+        let store = Arc::new(Store { redis, keep, within, failures: Quiet::default(), settled_here });
         Self { service: service.to_owned(), store, in_flight: InFlight::default() }
     }
 
@@ -58,8 +74,8 @@ impl Dedupe {
         (!id.is_empty() && id.len() <= LONGEST_ID).then(|| format!("{}:dedupe:{subject}:{id}", self.service))
     }
 
-    /// Decides whether a delivery is the first. Waits while another one is being executed, so callers bound it.
-    pub(crate) async fn enter(&self, key: &str) -> Entry {
+    /// Decides before `deadline` whether a delivery is the first. Waits while another one is being executed.
+    pub(crate) async fn enter(&self, key: &str, deadline: Instant) -> Entry {
         loop {
             let joined = {
                 let mut in_flight = self.in_flight.lock();
@@ -74,39 +90,58 @@ impl Dedupe {
                 }
             };
             match joined {
-                Ok(lease) => return self.enter_store(lease).await,
+                Ok(lease) => return self.enter_store(lease, deadline).await,
                 Err(mut other) => {
-                    if let Ok(reply) = other.wait_for(Option::is_some).await
-                        && let Some(reply) = reply.clone()
-                    {
-                        return Entry::Repeated(reply);
+                    let ended = timeout_at(deadline, other.wait_for(Option::is_some)).await;
+                    match ended.map(|reply| reply.ok().and_then(|reply| reply.clone())) {
+                        Ok(Some(reply)) => return Entry::Repeated(reply),
+                        // The other one ended without a result: it only waited for another replica, as we do now.
+                        Ok(None) => {}
+                        Err(_) => return Entry::Unknown,
                     }
-                    // The other one ended without a result: it only waited for another replica, as we do now.
                 }
             }
         }
     }
 
-    async fn enter_store(&self, lease: Lease) -> Entry {
+    async fn enter_store(&self, lease: Lease, deadline: Instant) -> Entry {
+        let key = &lease.local.key;
+        if let Some(reply) = self.store.settled_here.reply(key) {
+            lease.local.result.send_replace(Some(reply.clone()));
+            return Entry::Repeated(reply);
+        }
+        let marker = format!("{PENDING}{}", new_id());
         let (mut pause, longest) = LOOK_AGAIN;
+        let mut elsewhere = false;
         loop {
-            match self.store.claim(&lease.local.key).await {
-                Ok(None) => return Entry::First(lease),
-                Ok(Some(Known::Done(reply))) => {
+            match timeout_at(deadline, self.store.claim(key, &marker)).await {
+                Ok(Ok(None)) => return Entry::First(lease),
+                Ok(Ok(Some(Known::Done(reply)))) => {
                     lease.local.result.send_replace(Some(reply.clone()));
                     return Entry::Repeated(reply);
                 }
-                Ok(Some(Known::Pending)) => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(longest);
-                }
-                Err(error) => {
+                Ok(Ok(Some(Known::Pending))) => elsewhere = true,
+                // What another replica has begun is not begun here, whether or not the store can still tell.
+                Ok(Err(_)) if elsewhere => {}
+                Ok(Err(error)) => {
                     if let Some(count) = self.store.failures.count() {
                         tracing::error!(%error, count, "dedupe store fails, executing writes without it");
                     }
                     return Entry::First(lease);
                 }
+                Err(_) => {
+                    // Redis may yet set the marker. It would keep every repetition from being executed.
+                    let give_back = Arc::clone(&self.store).give_back(key.clone(), marker);
+                    tokio::spawn(give_back.in_current_span());
+                    return if elsewhere { Entry::Unknown } else { Entry::TooLate };
+                }
             }
+            let again = Instant::now() + pause;
+            sleep_until(again.min(deadline)).await;
+            if again >= deadline {
+                return Entry::Unknown;
+            }
+            pause = (pause * 2).min(longest);
         }
     }
 }
@@ -158,8 +193,16 @@ impl Settled {
     /// Keeps the reply for repetitions, or forgets the write when nothing was executed.
     pub(crate) async fn store(self) {
         let Self { key, reply, local, store } = self;
-        let stored =
-            if reply.was_executed() { store.keep(&key, &reply).await } else { store.forget(&key).await };
+        let executed = reply.was_executed();
+        let small = executed && SettledHere::takes(&reply);
+        if small {
+            store.settled_here.remember(&key, reply.clone());
+        }
+        let stored = if executed { store.keep(&key, &reply).await } else { store.forget(&key).await };
+        if executed && !small && stored.is_err() {
+            // That it was executed is all there is room for.
+            store.settled_here.remember(&key, Reply::text(500, UNKNOWN));
+        }
         // In this order: a repetition finds the reply here until it finds it there.
         if let Some(local) = local {
             local.result.send_replace(Some(reply));
@@ -179,11 +222,11 @@ enum Known {
 
 impl Store {
     /// Marks a write as being executed; what is known about it when somebody was first.
-    async fn claim(&self, key: &str) -> Result<Option<Known>, StoreError> {
+    async fn claim(&self, key: &str, marker: &str) -> Result<Option<Known>, StoreError> {
         let until = Instant::now() + self.within;
         loop {
             let mut set = redis::cmd("SET");
-            set.arg(key).arg(PENDING).arg("NX").arg("PX").arg(self.keep_millis());
+            set.arg(key).arg(marker).arg("NX").arg("PX").arg(self.keep_millis());
             let set: Option<String> = self.redis.run(&set, until).await?;
             if set.is_some() {
                 return Ok(None);
@@ -204,6 +247,18 @@ impl Store {
 
     async fn forget(&self, key: &str) -> Result<(), StoreError> {
         self.redis.run(redis::cmd("DEL").arg(key), Instant::now() + self.within).await
+    }
+
+    /// Takes the marker of a write back which was not begun.
+    async fn give_back(self: Arc<Self>, key: String, marker: String) {
+        let mut command = redis::cmd("EVAL");
+        command.arg(GIVE_BACK).arg(1).arg(key).arg(marker);
+        let given_back = self.redis.run::<()>(&command, Instant::now() + GIVE_BACK_WITHIN).await;
+        if let Err(error) = given_back
+            && let Some(count) = self.failures.count()
+        {
+            tracing::error!(%error, count, "dedupe store fails, a write that was not executed may stay marked");
+        }
     }
 
     fn keep_millis(&self) -> u64 {
@@ -239,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_counts_as_being_executed() {
-        for value in ["P", "", "D", "D200", "Dx {}", "D200 {"] {
+        for value in ["P", "Pabc", "", "D", "D200", "Dx {}", "D200 {"] {
             assert!(matches!(decode(value), Known::Pending), "{value}");
         }
     }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
 use crate::core::Core;
-use crate::dedupe::{Entry, Lease};
+use crate::dedupe::{Entry, Lease, UNKNOWN};
 use crate::envelope::{self, Payload};
 use crate::offload::Kind;
 use crate::redis_link::StoreError;
@@ -27,8 +27,6 @@ pub(crate) const TOO_LATE: &str = "no result in time";
 pub(crate) const STOPPING: &str = "the service is stopping";
 /// The reply when a handler panics.
 const PANICKED: &str = "internal error";
-/// The reply to the repetition of a write whose outcome nobody knows.
-const UNKNOWN: &str = "this request was delivered before and its outcome is not known";
 /// How long a write may go on after its reply was due; its result is kept for the repetition that will come.
 const FINISH_WRITES_WITHIN: Duration = Duration::from_secs(60);
 /// How long after its deadline a reply is still worth sending: an old requester waits a little longer.
@@ -251,16 +249,17 @@ async fn write(
     let key = id.and_then(RequestId::as_str).and_then(|id| core.dedupe.key(endpoint.subject, &id));
     let lease = match key {
         None => None,
-        Some(key) => match timeout_at(deadline, core.dedupe.enter(&key)).await {
-            Ok(Entry::First(lease)) => Some(lease),
-            Ok(Entry::Repeated(reply)) => {
+        Some(key) => match core.dedupe.enter(&key, deadline).await {
+            Entry::First(lease) => Some(lease),
+            Entry::Repeated(reply) => {
                 core.metrics.dedupe_hits.with_label_values(&[endpoint.subject]).inc();
                 return Outcome { reply, by_bus: false };
             }
-            Err(_) => {
+            Entry::Unknown => {
                 core.metrics.dedupe_hits.with_label_values(&[endpoint.subject]).inc();
                 return Outcome::bus(500, UNKNOWN);
             }
+            Entry::TooLate => return Outcome::bus(500, TOO_LATE),
         },
     };
     if deadline <= Instant::now() {

@@ -31,6 +31,7 @@ mod discovery;
 mod drain;
 mod envelope;
 mod error;
+mod events;
 mod handling;
 mod inbox;
 pub mod memory;
@@ -43,6 +44,7 @@ mod redis_link;
 mod redis_lock;
 mod replier;
 mod requester;
+mod settled;
 mod stats;
 mod trace;
 
@@ -155,7 +157,7 @@ impl Bus {
                 let core = Arc::clone(&watching);
                 tokio::spawn(async move { core.move_elsewhere().await }.in_current_span());
             };
-            let watch = watching.link.supervise(events, &watching.metrics, leave);
+            let watch = watching.link.supervise(&events, &watching.metrics, leave);
             watching.stop.run_until_cancelled(watch).await;
         };
         // Records of the connection name the service whose bus it is.

@@ -14,9 +14,14 @@ pub(crate) struct Quiet(Mutex<(Option<Instant>, u64)>);
 impl Quiet {
     /// Counts one occurrence. `Some(n)` when a line should be written, which then stands for `n` occurrences.
     pub(crate) fn count(&self) -> Option<u64> {
+        self.count_all(1)
+    }
+
+    /// The same for several occurrences, at least one.
+    pub(crate) fn count_all(&self, occurrences: u64) -> Option<u64> {
         let mut guard = self.0.lock();
         let (logged, count) = &mut *guard;
-        *count += 1;
+        *count += occurrences;
         if logged.is_some_and(|at| at.elapsed() < INTERVAL) {
             return None;
         }
@@ -34,7 +39,8 @@ mod tests {
         let quiet = Quiet::default();
         assert_eq!(quiet.count(), Some(1));
         assert_eq!(quiet.count(), None);
+        assert_eq!(quiet.count_all(2), None);
         quiet.0.lock().0 = Instant::now().checked_sub(INTERVAL);
-        assert_eq!(quiet.count(), Some(2));
+        assert_eq!(quiet.count(), Some(4));
     }
 }

@@ -119,7 +119,8 @@ mod tests {
         let headers = headers(&Span::none(), sent);
         let received = deadline(Some(&headers)).unwrap();
         let gap = received.max(sent) - received.min(sent);
-        assert!(gap < Duration::from_millis(50), "{gap:?}");
+        // Two clocks are read in between. A wrong unit would be off by far more.
+        assert!(gap < Duration::from_secs(5), "{gap:?}");
     }
 
     #[test]

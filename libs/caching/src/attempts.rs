@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use bus::RedisLock;
+use bus::{RedisLock, StoreError};
 use chrono::{DateTime, Utc};
 use runtime::Clock;
 use tokio_util::sync::CancellationToken;
 
 /// Wait between attempts, in seconds: random within this range.
 const WAIT: std::ops::Range<u64> = 120..300;
+/// How long the lock of a refresh should last without being renewed. With [`LOOK`] it bounds the time from a holder's
+/// death to the take-over: less than 15 s.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// How often it is looked whether another replica's lock is free.
+const LOOK: Duration = Duration::from_secs(3);
+/// After so long a lock is renewed once more when Redis did not answer: well before [`LEASE`] is over.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How one attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +31,14 @@ pub enum Done {
 pub enum Ended {
     /// An attempt was done.
     Done,
-    /// Another replica has the lock.
+    /// Another replica refreshed, or has the lock until the run's time is over.
     Elsewhere,
     /// The process is to stop.
     Stopped,
 }
 
 /// What surrounds the attempts of one run.
+#[derive(Clone, Copy)]
 pub struct Attempts<'a> {
     /// Held while an attempt is under way.
     pub lock: &'a RedisLock,
@@ -43,28 +51,35 @@ pub struct Attempts<'a> {
 }
 
 /// Runs `attempt` under the lock, with its number from 1, until it is done: again after a random wait of 2 to 5 minutes,
-/// the lock being free meanwhile. Ends at once when another replica has the lock.
+/// the lock being free meanwhile. While another replica has the lock this one stands by, so that a refresh goes on when
+/// the other dies; `due` tells whether anything is left to do once another may have done it.
 ///
 /// # Errors
 /// When the lock cannot be asked for or given back, or there is no time for another attempt.
-pub async fn refresh_until_done<A, F>(surroundings: Attempts<'_>, mut attempt: A) -> anyhow::Result<Ended>
+pub async fn refresh_until_done<D, W, A, F>(
+    surroundings: Attempts<'_>,
+    due: D,
+    mut attempt: A,
+) -> anyhow::Result<Ended>
 where
+    D: Fn() -> W,
+    W: Future<Output = anyhow::Result<bool>>,
     A: FnMut(u32) -> F,
     F: Future<Output = anyhow::Result<Done>>,
 {
     let Attempts { lock, clock, stop, until } = surroundings;
     let mut number = 0;
     loop {
-        if !lock.hold().await? {
-            return Ok(Ended::Elsewhere);
+        if let Some(ended) = stand_by(&surroundings, &due, number > 0).await? {
+            return Ok(ended);
         }
         number += 1;
         let done = tokio::select! {
             done = attempt(number) => done,
-            lost = lock.keep() => {
+            lost = lost(lock) => {
                 lost?;
-                tracing::warn!("another replica has the lease now; this refresh ends here");
-                return Ok(Ended::Elsewhere);
+                tracing::warn!("another replica has the lease now; this attempt ends here");
+                continue;
             }
             () = at(clock, until) => Err(anyhow::anyhow!("the run's time is over")),
             () = stop.cancelled() => {
@@ -85,6 +100,52 @@ where
         tokio::select! {
             () = clock.sleep(wait) => {}
             () = stop.cancelled() => return Ok(Ended::Stopped),
+        }
+    }
+}
+
+/// Takes the lock, or waits for it as long as the refresh is due. How the run ends when the lock is not taken; `None` with
+/// the lock. `shared` says that the lock was free since the run began: then, too, another may have refreshed.
+async fn stand_by<D, W>(
+    surroundings: &Attempts<'_>,
+    due: &D,
+    mut shared: bool,
+) -> anyhow::Result<Option<Ended>>
+where
+    D: Fn() -> W,
+    W: Future<Output = anyhow::Result<bool>>,
+{
+    let Attempts { lock, clock, stop, until } = *surroundings;
+    loop {
+        let held = lock.hold().await?;
+        shared |= !held;
+        if shared && !due().await? {
+            lock.release().await?;
+            return Ok(Some(Ended::Elsewhere));
+        }
+        if held {
+            return Ok(None);
+        }
+        tokio::select! {
+            () = clock.sleep(LOOK) => {}
+            () = at(clock, until) => return Ok(Some(Ended::Elsewhere)),
+            () = stop.cancelled() => return Ok(Some(Ended::Stopped)),
+        }
+    }
+}
+
+/// Renews the lock; returns when another replica has it. One late answer, or a Redis that restarts, does not cost the
+/// work under way: there is time for a second look before the lock ends.
+///
+/// # Errors
+/// When Redis does not answer twice: the lock may be lost.
+async fn lost(lock: &RedisLock) -> Result<(), StoreError> {
+    loop {
+        let Err(error) = lock.keep().await else { return Ok(()) };
+        tracing::warn!(%error, "the lease could not be renewed; once more");
+        tokio::time::sleep(AGAIN).await;
+        if !lock.hold().await? {
+            return Ok(());
         }
     }
 }

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bus::{RedisLink, RedisLock, RedisOptions};
-use caching::{Attempts, Done, Ended, refresh_until_done};
+use caching::{Attempts, Done, Ended, LEASE, refresh_until_done};
 use runtime::Clock;
 use testkit::Redis;
 use tokio_util::sync::CancellationToken;
@@ -35,11 +35,22 @@ impl World {
 
     /// Runs attempts of which the `good`-th succeeds.
     async fn run(&self, good: u32, within: Option<Duration>) -> (anyhow::Result<Ended>, u32) {
+        self.run_while(good, within, || true).await
+    }
+
+    /// The same, while it is due.
+    async fn run_while(
+        &self,
+        good: u32,
+        within: Option<Duration>,
+        due: impl Fn() -> bool,
+    ) -> (anyhow::Result<Ended>, u32) {
         let lock = &self.lock();
         let until = within.map(|within| self.clock.now() + within);
         let attempts = Attempts { lock, clock: &self.clock, stop: &self.stop, until };
         let made = AtomicU32::new(0);
-        let ended = refresh_until_done(attempts, |number| {
+        let due = || std::future::ready(Ok(due()));
+        let ended = refresh_until_done(attempts, due, |number| {
             made.store(number, Ordering::SeqCst);
             async move {
                 match number {
@@ -55,9 +66,14 @@ impl World {
 
     /// Lets the longest wait pass whenever somebody sleeps.
     async fn pass_time(&self) {
+        self.pass(Duration::from_secs(300)).await;
+    }
+
+    /// Lets so much time pass whenever somebody sleeps.
+    async fn pass(&self, span: Duration) {
         loop {
             self.clock.sleepers(1).await;
-            self.clock.advance(Duration::from_secs(300));
+            self.clock.advance(span);
             tokio::task::yield_now().await;
         }
     }
@@ -75,12 +91,67 @@ async fn attempts_are_repeated_until_one_succeeds_and_the_lock_is_given_back() {
 }
 
 #[tokio::test]
-async fn where_another_has_the_lock_nothing_is_done() {
+async fn what_another_refreshes_is_left_to_it() {
     let world = World::start().await;
     let other = world.lock();
     assert!(other.hold().await.unwrap());
-    let (ended, made) = world.run(1, None).await;
+    let looks = AtomicU32::new(0);
+    let due = || looks.fetch_add(1, Ordering::SeqCst) < 3;
+    let began = world.clock.now();
+    let (ended, made) = tokio::select! {
+        run = world.run_while(1, None, due) => run,
+        () = world.pass(Duration::from_secs(1)) => unreachable!(),
+    };
     assert_eq!((ended.unwrap(), made), (Ended::Elsewhere, 0));
+    let took = world.clock.now() - began;
+    assert!((9..15).contains(&took.num_seconds()), "three waits between four looks, not {took}");
+}
+
+#[tokio::test]
+async fn what_another_has_just_refreshed_is_not_refreshed_again_and_the_lock_stays_free() {
+    let world = World::start().await;
+    let other = world.lock();
+    assert!(other.hold().await.unwrap());
+    let refreshed = AtomicBool::new(false);
+    let refresh = async {
+        world.clock.sleepers(1).await;
+        refreshed.store(true, Ordering::SeqCst);
+        other.release().await.unwrap();
+        world.clock.advance(Duration::from_secs(3));
+    };
+    let due = || !refreshed.load(Ordering::SeqCst);
+    let ((ended, made), ()) = tokio::join!(world.run_while(1, None, due), refresh);
+    assert_eq!((ended.unwrap(), made), (Ended::Elsewhere, 0));
+    assert!(world.lock().hold().await.unwrap());
+}
+
+/// P5.
+#[tokio::test]
+async fn when_the_other_dies_its_refresh_is_taken_over() {
+    let world = World::start().await;
+    let other = RedisLock::new(world.link.clone(), "lease", Duration::from_millis(300));
+    assert!(other.hold().await.unwrap());
+    let (ended, made) = tokio::select! {
+        run = world.run(1, None) => run,
+        () = world.pass_time() => unreachable!(),
+    };
+    assert_eq!((ended.unwrap(), made), (Ended::Done, 1));
+    assert!(LEASE + Duration::from_secs(3) < Duration::from_secs(15), "the lease, and one look");
+}
+
+#[tokio::test]
+async fn waiting_for_another_ends_with_the_runs_time_and_with_the_process() {
+    let world = World::start().await;
+    let other = world.lock();
+    assert!(other.hold().await.unwrap());
+    let (ended, made) = tokio::select! {
+        run = world.run(1, Some(Duration::from_secs(3_600))) => run,
+        () = world.pass_time() => unreachable!(),
+    };
+    assert_eq!((ended.unwrap(), made), (Ended::Elsewhere, 0));
+    world.stop.cancel();
+    let (ended, made) = world.run(1, None).await;
+    assert_eq!((ended.unwrap(), made), (Ended::Stopped, 0));
 }
 
 #[tokio::test]
@@ -97,8 +168,9 @@ async fn a_run_ends_with_its_time() {
     let lock = &world.lock();
     let until = Some(world.clock.now() + Duration::from_secs(60));
     let attempts = Attempts { lock, clock: &world.clock, stop: &world.stop, until };
+    let due = || std::future::ready(Ok(true));
     let ended = tokio::select! {
-        ended = refresh_until_done(attempts, |_| std::future::pending()) => ended,
+        ended = refresh_until_done(attempts, due, |_| std::future::pending()) => ended,
         () = world.pass_time() => unreachable!(),
     };
     assert!(ended.is_err());

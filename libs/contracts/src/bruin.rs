@@ -10,6 +10,7 @@ mod inventory;
 mod later;
 mod notes;
 mod outage;
+mod path;
 mod tickets;
 mod work_queues;
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     Effect, Incoming, Rejected, Request, Rpc,
     id::{ClientId, Serial, SiteId},
-    instant,
+    instant, lenient,
 };
 
 /// Queue group of the customer cache.
@@ -77,32 +77,33 @@ pub struct EdgeIdentity {
     pub edge_id: i64,
 }
 
-/// A monitored edge; the standby member of a high-availability pair is an entry of its own.
+/// A monitored edge; the standby member of a high-availability pair is an entry of its own. It is readable as soon as it says
+/// which edge it is and whose: whatever else is odd must not leave the edge unmonitored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CachedEdge {
     /// Identity in VeloCloud (for a standby: the primary's).
     pub edge: EdgeIdentity,
     /// The edge's name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub edge_name: Option<String>,
     /// Last contact with VeloCloud, unchanged, e.g. `2022-01-31T10:00:00.000Z`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub last_contact: Option<String>,
     /// The links' logical ids; the MAC prefix tells DiGi units.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::list")]
     pub logical_ids: Vec<LogicalId>,
     /// Serial number.
     pub serial_number: Serial,
     /// The partner's serial number, when there is one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub ha_serial_number: Option<Serial>,
     /// The client in Bruin.
     pub bruin_client_info: BruinClientInfo,
     /// Bruin's site document. Lists stored by earlier versions may lack it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub site_details: SiteDetails,
     /// Configuration of the WAN links. Lists stored by earlier versions may lack it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::list")]
     pub links_configuration: Vec<LinkConfiguration>,
 }
 
@@ -110,31 +111,31 @@ pub struct CachedEdge {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogicalId {
     /// The interface, e.g. `GE1`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub interface_name: Option<String>,
     /// The logical id, e.g. `00:27:04:aa:bb:cc:0000`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub logical_id: Option<String>,
 }
 
-/// The client that owns an edge.
+/// The client that owns an edge. The cache has it as Bruin sent it, so an odd name must not cost the whole edge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BruinClientInfo {
     /// The client.
     pub client_id: ClientId,
     /// Its name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub client_name: Option<String>,
     /// Its site.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub site_id: Option<SiteId>,
 }
 
 /// Bruin's site document, whole, with the offset of its local time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SiteDetails {
-    /// Offset of local time from UTC in hours when the list was built.
-    #[serde(rename = "tzOffset", default)]
+    /// Offset of local time from UTC in hours when the list was built; unknown when it is no whole number.
+    #[serde(rename = "tzOffset", default, deserialize_with = "lenient::or_default")]
     pub tz_offset: Option<i32>,
     /// All other fields, as received.
     #[serde(flatten)]
@@ -145,13 +146,13 @@ pub struct SiteDetails {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkConfiguration {
     /// Interfaces of the link, e.g. `["GE1"]`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::list")]
     pub interfaces: Vec<String>,
     /// `PUBLIC` or `PRIVATE`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub mode: Option<String>,
     /// `WIRED` or `WIRELESS`.
-    #[serde(default, rename = "type")]
+    #[serde(default, rename = "type", deserialize_with = "lenient::or_default")]
     pub kind: Option<String>,
 }
 
@@ -201,5 +202,51 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(edge.site_details, SiteDetails::default());
+    }
+
+    #[test]
+    fn whatever_is_odd_beside_the_identity_of_an_edge_costs_only_itself() {
+        let edge = |odd: &Value| -> CachedEdge {
+            let mut edge = json!({
+                "edge": {"host": "h", "enterprise_id": 1, "edge_id": 2}, "serial_number": "VC1",
+                "bruin_client_info": {"client_id": 1}
+            });
+            edge.as_object_mut().unwrap().extend(odd.as_object().unwrap().clone());
+            serde_json::from_value(edge).unwrap()
+        };
+        let nulls = json!({"edge_name": null, "last_contact": null, "logical_ids": null, "ha_serial_number": null,
+            "site_details": null, "links_configuration": null});
+        assert_eq!(edge(&nulls), edge(&json!({})));
+        let numbers = json!({"edge_name": 7, "last_contact": 7, "logical_ids": 7, "ha_serial_number": 7,
+            "site_details": 7, "links_configuration": 7});
+        assert_eq!(edge(&numbers), edge(&json!({})));
+
+        let ids = edge(
+            &json!({"logical_ids": [null, {"interface_name": 1, "logical_id": null}, {"interface_name": "GE1"}]}),
+        );
+        let names: Vec<_> = ids.logical_ids.iter().map(|id| id.interface_name.as_deref()).collect();
+        assert_eq!(names, [None, Some("GE1")]);
+        let links =
+            json!([{"interfaces": null, "mode": 1, "type": []}, {"interfaces": ["GE1", 2], "type": "WIRED"}]);
+        let links = edge(&json!({"links_configuration": links})).links_configuration;
+        assert_eq!((links[0].interfaces.len(), &links[0].mode, &links[0].kind), (0, &None, &None));
+        assert_eq!(
+            (links[1].interfaces.as_slice(), links[1].kind.as_deref()),
+            (["GE1".to_owned()].as_slice(), Some("WIRED"))
+        );
+        for (offset, expected) in
+            [(json!(-5), Some(-5)), (json!(5.5), None), (json!("-5"), None), (Value::Null, None)]
+        {
+            let site = edge(&json!({"site_details": {"tzOffset": offset, "siteID": "222"}})).site_details;
+            assert_eq!((site.tz_offset, &site.document["siteID"]), (expected, &json!("222")));
+        }
+    }
+
+    #[test]
+    fn odd_fields_of_a_client_leave_the_rest_of_it_alone() {
+        let client: BruinClientInfo =
+            serde_json::from_value(json!({"client_id": "7", "client_name": 5, "site_id": [1], "new": {}}))
+                .unwrap();
+        assert_eq!(client, BruinClientInfo { client_id: "7".into(), client_name: None, site_id: None });
     }
 }

@@ -19,7 +19,7 @@ pub const REBOOT: &str =
 // Callers wait 90 s, one call to DiGi may take 80 s (Improve 11).
 subjects! {
     /// Reboots an edge's link through its DiGi unit.
-    /// The reply: DiGi's messages; nobody reads more than the status.
+    // The reply: DiGi's messages; nobody reads more than the status.
     Reboot: "digi.reboot", Write, wait 90, answer 85, RebootRequest => Vec<Value>;
 
     /// Reads what DiGi logged about recoveries.

@@ -15,6 +15,22 @@ where
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
 }
 
+/// For `#[serde(deserialize_with)]`: the elements that fit, which may be none; `None` when the value is no array.
+///
+/// # Errors
+/// Only when the text is not JSON.
+pub fn some_list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let value = Value::deserialize(deserializer)?;
+    if !value.is_array() {
+        return Ok(None);
+    }
+    list(value).map(Some).map_err(serde::de::Error::custom)
+}
+
 /// For `#[serde(deserialize_with)]`: the elements that fit; none when the value is no array.
 ///
 /// # Errors

@@ -4,6 +4,8 @@
 //! later revision's senders put the same data under `body`, which is read as well (top level first). The others use
 //! `body` as every subject does.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IgnoredAny};
 use serde_json::{Map, Value};
 
@@ -173,24 +175,50 @@ fn files(list: Option<Value>) -> Result<Vec<EmailFile>, Rejected> {
 }
 
 /// Parameters of [`ReadMailbox`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct MailboxRequest {
     /// One of the configured mailboxes.
     pub email_account: String,
-    /// Sender addresses; each matches parts of the From header. Empty: nothing is found.
-    pub email_filter: Vec<String>,
+    /// A list of sender addresses; each matches parts of the From header. Empty: nothing is found.
+    pub email_filter: Value,
     /// How many days to look back, whole days: 1 (the default) reads everything since yesterday 00:00.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lookup_days: Option<u32>,
-    /// At most so many mails for each entry of `email_filter`, the oldest first. `None`: all.
+    pub lookup_days: Option<Value>,
+    /// At most so many mails for each entry of `email_filter`, the oldest first. Absent or null: all.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_messages: Option<Value>,
+}
+
+/// Which mails of a mailbox are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The entries of the filter. What cannot be searched for is among them: it finds nothing.
+    pub senders: Vec<String>,
+    /// How many days to look back.
+    pub lookup_days: u32,
+    /// At most so many mails for each sender, the oldest first.
     pub max_messages: Option<usize>,
 }
 
 impl MailboxRequest {
     /// A request for the mails of these senders since yesterday.
     pub fn new(email_account: impl Into<String>, email_filter: Vec<String>) -> Self {
-        Self { email_account: email_account.into(), email_filter, ..Self::default() }
+        Self { email_account: email_account.into(), email_filter: email_filter.into(), ..Self::default() }
+    }
+
+    /// Which mails are wanted.
+    ///
+    /// # Errors
+    /// [`Rejected`] when filter or options are of the wrong kind.
+    pub fn wanted(&self) -> Result<Wanted, Rejected> {
+        let senders = senders(&self.email_filter)?;
+        let days = whole_number(self.lookup_days.as_ref(), "lookup_days", MAX_LOOKUP_DAYS)?;
+        let messages = whole_number(self.max_messages.as_ref(), "max_messages", u64::MAX)?;
+        Ok(Wanted {
+            senders,
+            lookup_days: days.and_then(|days| u32::try_from(days).ok()).unwrap_or(1),
+            max_messages: messages.map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
+        })
     }
 }
 
@@ -204,34 +232,37 @@ const NO_MARK_FIELDS: &str =
 const MAX_LOOKUP_DAYS: u64 = 3_650;
 
 impl Request for MailboxRequest {
+    /// An unknown mailbox is refused before anything is said about the kind of the other fields: these stay as they came
+    /// until somebody asks what is [`wanted`](MailboxRequest::wanted).
     fn parse(incoming: &Incoming<'_>) -> Result<Self, Rejected> {
         let mut body = body_with(incoming, ["email_account", "email_filter"], NO_MAILBOX_FIELDS)?;
         Ok(Self {
             email_account: display(&body.remove("email_account").unwrap_or_default()),
-            email_filter: senders(body.remove("email_filter"))?,
-            lookup_days: optional_number(&mut body, "lookup_days", MAX_LOOKUP_DAYS)?
-                .and_then(|days| u32::try_from(days).ok()),
-            max_messages: optional_number(&mut body, "max_messages", u64::MAX)?
-                .map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
+            email_filter: body.remove("email_filter").unwrap_or_default(),
+            lookup_days: body.remove("lookup_days"),
+            max_messages: body.remove("max_messages"),
         })
     }
 }
 
-/// A list of printable ASCII texts: they become part of an IMAP command.
-fn senders(filter: Option<Value>) -> Result<Vec<String>, Rejected> {
+/// The entries of a filter. A text in place of a list is taken character by character, as in the existing deployment,
+/// each of them once: what they find is one set.
+fn senders(filter: &Value) -> Result<Vec<String>, Rejected> {
     let bad = || Rejected::text(r#""email_filter" must be a list of sender addresses"#);
-    let Some(Value::Array(items)) = filter else { return Err(bad()) };
-    items
-        .into_iter()
-        .map(|item| match item {
-            Value::String(sender) if sender.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => Ok(sender),
-            _ => Err(bad()),
-        })
-        .collect()
+    match filter {
+        Value::Array(items) => {
+            items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(bad)).collect()
+        }
+        Value::String(text) => {
+            let characters: BTreeSet<char> = text.chars().collect();
+            Ok(characters.into_iter().map(String::from).collect())
+        }
+        _ => Err(bad()),
+    }
 }
 
-fn optional_number(body: &mut Map<String, Value>, name: &str, most: u64) -> Result<Option<u64>, Rejected> {
-    match body.remove(name) {
+fn whole_number(value: Option<&Value>, name: &str, most: u64) -> Result<Option<u64>, Rejected> {
+    match value {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_u64().filter(|number| *number <= most) {
             Some(number) => Ok(Some(number)),
@@ -314,7 +345,7 @@ impl Request for SmsRequest {
 pub struct SmsReply {
     /// The provider's HTTP status.
     pub status: u16,
-    /// The provider's JSON, or its text when it is none.
+    /// What the provider answered: the JSON of a success, the text of a refusal (or of a success that is no JSON).
     pub body: Value,
 }
 

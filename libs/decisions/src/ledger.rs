@@ -4,7 +4,7 @@
 //! `decisions.<service>.<mode>.<device>` (`_` instead of the device for a batch). Writing never fails an action: when
 //! the stream cannot be reached the record goes to the log, with everything that the stream would have kept.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
     self,
@@ -34,7 +34,7 @@ pub(crate) const TOLD: &str = "_settings";
 const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Upper bound of the stream on disk, in bytes; the oldest records go first.
 const MAX_BYTES: i64 = 1 << 30;
-/// How long one write may hold an action up.
+/// How long one message may take, and so hold an action up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// After a failed write the log is used for so long before the stream is tried again.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ pub struct Ledger(Arc<Store>);
 
 #[allow(clippy::large_enum_variant, reason = "there is one, behind an Arc")]
 enum Store {
-    Stream { jetstream: jetstream::Context, ready: tokio::sync::Mutex<Readiness> },
+    Stream { jetstream: jetstream::Context, ready: Mutex<Readiness> },
     Log,
     Memory(Mutex<VecDeque<Entry>>),
 }
@@ -79,7 +79,7 @@ impl Ledger {
     pub fn stream(client: async_nats::Client) -> Self {
         let mut jetstream = jetstream::new(client);
         jetstream.set_timeout(PATIENCE);
-        Self(Arc::new(Store::Stream { jetstream, ready: tokio::sync::Mutex::new(Readiness::NotAsked) }))
+        Self(Arc::new(Store::Stream { jetstream, ready: Mutex::new(Readiness::NotAsked) }))
     }
 
     /// A ledger of log lines only.
@@ -115,14 +115,18 @@ impl Ledger {
                 true
             }
             Store::Log => {
-                let json = serde_json::to_string(&settings).unwrap_or_default();
-                tracing::info!(target: "decisions", settings = json, "settings of the decisions");
+                log_settings(&settings);
                 true
             }
             Store::Stream { jetstream, ready } => {
                 let subject = format!("decisions.{}.{}.{TOLD}", token(&settings.service), settings.mode);
                 let Ok(payload) = serde_json::to_vec(&settings) else { return false };
-                ensure(jetstream, ready).await && sent(jetstream, subject, payload.into()).await
+                let stored =
+                    in_time(jetstream, ready, PATIENCE, sent(jetstream, subject, payload.into())).await;
+                if !stored {
+                    log_settings(&settings);
+                }
+                stored
             }
         }
     }
@@ -133,7 +137,8 @@ impl Ledger {
         self.put(vec![record], &device).await;
     }
 
-    /// Writes records which belong together, in as few messages as their size allows.
+    /// Writes records which belong together, in as few messages as their size allows, and waits until they are stored (at
+    /// most 2 s for each message).
     pub async fn write_many(&self, records: Vec<Record>) {
         if !records.is_empty() {
             self.put(records, BATCHED).await;
@@ -146,8 +151,11 @@ impl Ledger {
             Store::Log => log(&records),
             Store::Stream { jetstream, ready } => {
                 let settings = in_header(&mut records);
-                if !ensure(jetstream, ready).await || !publish(jetstream, &records, &settings, device).await {
-                    *ready.lock().await = Readiness::NotBefore(Instant::now() + PAUSE);
+                let messages = batches(&records);
+                let within = PATIENCE.saturating_mul(u32::try_from(messages.len()).unwrap_or(u32::MAX));
+                let write = publish(jetstream, records.first(), messages, &settings, device);
+                if !in_time(jetstream, ready, within, write).await {
+                    out_of_header(&mut records, &settings);
                     log(&records);
                 }
             }
@@ -218,14 +226,28 @@ impl Ledger {
     }
 }
 
-/// Creates the stream once; whether it may be written now.
-async fn ensure(jetstream: &jetstream::Context, ready: &tokio::sync::Mutex<Readiness>) -> bool {
-    let mut ready = ready.lock().await;
-    match *ready {
-        Readiness::Ready => return true,
+/// Writes to the stream, which is created before; whether all of that was done in time. After a failure nobody tries again
+/// for a while.
+async fn in_time(
+    jetstream: &jetstream::Context,
+    ready: &Mutex<Readiness>,
+    within: Duration,
+    write: impl Future<Output = bool>,
+) -> bool {
+    let present = *ready.lock();
+    let there = match present {
+        Readiness::Ready => true,
         Readiness::NotBefore(at) if Instant::now() < at => return false,
-        Readiness::NotAsked | Readiness::NotBefore(_) => {}
-    }
+        Readiness::NotAsked | Readiness::NotBefore(_) => false,
+    };
+    let done = timeout(within, async { (there || created(jetstream).await) && write.await });
+    let done = done.await.unwrap_or(false);
+    *ready.lock() = if done { Readiness::Ready } else { Readiness::NotBefore(Instant::now() + PAUSE) };
+    done
+}
+
+/// Creates the stream unless it is there; whether that could be done.
+async fn created(jetstream: &jetstream::Context) -> bool {
     let config = Config {
         name: STREAM.to_owned(),
         subjects: vec!["decisions.>".to_owned()],
@@ -235,18 +257,14 @@ async fn ensure(jetstream: &jetstream::Context, ready: &tokio::sync::Mutex<Readi
         storage: StorageType::File,
         ..Config::default()
     };
-    let created = timeout(PATIENCE, jetstream.get_or_create_stream(config)).await;
-    let ok = matches!(created, Ok(Ok(_)));
-    if ok {
-        *ready = Readiness::Ready;
-    } else {
-        let reason = match created {
-            Ok(Err(error)) => error.to_string(),
-            _ => "no answer".to_owned(),
-        };
-        tracing::warn!(reason, "no JetStream for the decisions' ledger: they go to the log");
-    }
-    ok
+    // Below the patience for the whole, so that the reason can be told.
+    let reason = match timeout(PATIENCE / 2, jetstream.get_or_create_stream(config)).await {
+        Ok(Ok(_)) => return true,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer".to_owned(),
+    };
+    tracing::warn!(reason, "no JetStream for the decisions' ledger: they go to the log");
+    false
 }
 
 /// Adds to what a memory holds.
@@ -267,31 +285,44 @@ fn in_header(records: &mut [Record]) -> String {
     id
 }
 
-/// One message; whether it is stored.
-async fn sent(jetstream: &jetstream::Context, subject: String, payload: Bytes) -> bool {
-    match timeout(PATIENCE, jetstream.publish(subject, payload)).await {
-        Ok(Ok(ack)) => matches!(timeout(PATIENCE, ack).await, Ok(Ok(_))),
-        _ => false,
+/// Puts the settings' id back into records that were sent to no stream.
+fn out_of_header(records: &mut [Record], id: &str) {
+    for record in records.iter_mut().filter(|record| record.settings.is_empty()) {
+        id.clone_into(&mut record.settings);
     }
 }
 
-async fn publish(jetstream: &jetstream::Context, records: &[Record], settings: &str, device: &str) -> bool {
-    let Some(first) = records.first() else { return true };
+/// One message; whether it is stored.
+async fn sent(jetstream: &jetstream::Context, subject: String, payload: Bytes) -> bool {
+    match jetstream.publish(subject, payload).await {
+        Ok(ack) => ack.await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+async fn publish(
+    jetstream: &jetstream::Context,
+    first: Option<&Record>,
+    messages: Vec<Bytes>,
+    settings: &str,
+    device: &str,
+) -> bool {
+    let Some(first) = first else { return true };
     let subject = format!("decisions.{}.{}.{device}", token(&first.service), first.mode);
     let mut acks = Vec::new();
-    for payload in batches(records) {
+    for payload in messages {
         let mut headers = trace_context();
         if !settings.is_empty() {
             headers.insert(SETTINGS, settings);
         }
         let sent = jetstream.publish_with_headers(subject.clone(), headers, payload);
-        match timeout(PATIENCE, sent).await {
-            Ok(Ok(ack)) => acks.push(ack),
-            _ => return false,
+        match sent.await {
+            Ok(ack) => acks.push(ack),
+            Err(_) => return false,
         }
     }
     for ack in acks {
-        if !matches!(timeout(PATIENCE, ack).await, Ok(Ok(_))) {
+        if ack.await.is_err() {
             return false;
         }
     }
@@ -329,6 +360,11 @@ fn batches(records: &[Record]) -> Vec<Bytes> {
         messages.push(Bytes::from(lines));
     }
     messages
+}
+
+fn log_settings(settings: &Settings) {
+    let json = serde_json::to_string(settings).unwrap_or_default();
+    tracing::info!(target: "decisions", settings = json, "settings of the decisions");
 }
 
 fn log(records: &[Record]) {
@@ -374,6 +410,17 @@ mod tests {
             .map(Result::unwrap)
             .collect();
         assert_eq!(back, records);
+    }
+
+    #[test]
+    fn what_goes_to_the_log_has_its_settings_again() {
+        let decided = Record { settings: "ab12".to_owned(), ..record("VC1") };
+        let mut records = vec![decided.clone(), Record { device: "VC2".to_owned(), ..decided.clone() }];
+        let before = records.clone();
+        let id = in_header(&mut records);
+        assert_eq!((id.as_str(), records.iter().all(|record| record.settings.is_empty())), ("ab12", true));
+        out_of_header(&mut records, &id);
+        assert_eq!(records, before);
     }
 
     proptest! {

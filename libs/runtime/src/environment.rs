@@ -15,7 +15,7 @@
 //!
 //! impl FromEnvironment for Config {
 //!     fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
-//!         let base_url = env.required("BASE_URL", "the URL of the third party");
+//!         let base_url = env.required_http_url("BASE_URL", "the URL of the third party");
 //!         let password = env.secret("PASSWORD", "the password of the third party");
 //!         let interval = env.seconds("INTERVAL", 600);
 //!         // Only now `?`: everything was looked at.
@@ -31,12 +31,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
+use url::Url;
 
 use crate::redact;
 
@@ -311,15 +313,46 @@ impl<'a> Reader<'a> {
         Ok(self.optional_json(name, expected)?.unwrap_or(default))
     }
 
-    /// A time span in seconds, whole or with a fraction, with a default in seconds.
+    /// A time span in seconds, whole or with a fraction, ten years at most, with a default in seconds.
     pub fn seconds(&mut self, name: &str, default: u64) -> Result<Duration, Invalid> {
         let value = self.parse_with(name, SECONDS, false, Some(default.to_string()), parse_seconds)?;
         Ok(value.unwrap_or(Duration::from_secs(default)))
     }
 
-    /// A required time span in seconds, whole or with a fraction.
+    /// A required time span in seconds, whole or with a fraction, ten years at most.
     pub fn required_seconds(&mut self, name: &str) -> Result<Duration, Invalid> {
         self.required_with(name, SECONDS, parse_seconds)
+    }
+
+    /// The pace of a job, with a default in seconds: cut to whole minutes, as the existing deployment does. Below a minute
+    /// nothing is left to cut to, and it stays as it is.
+    pub fn job_interval(&mut self, name: &str, default: u64) -> Result<Duration, Invalid> {
+        self.seconds(name, default).map(whole_minutes)
+    }
+
+    /// The required pace of a job, cut like [`Self::job_interval`].
+    pub fn required_job_interval(&mut self, name: &str) -> Result<Duration, Invalid> {
+        self.required_seconds(name).map(whole_minutes)
+    }
+
+    /// A number with a default that must lie between two others, both included. `expected` should name them.
+    pub fn or_within<T: FromStr<Err: fmt::Display> + fmt::Display + PartialOrd>(
+        &mut self,
+        name: &str,
+        default: T,
+        range: RangeInclusive<T>,
+        expected: &str,
+    ) -> Result<T, Invalid> {
+        let value = self.parse_with(name, expected, false, Some(default.to_string()), |text| {
+            let value = text.parse().map_err(|error: T::Err| Some(error.to_string()))?;
+            if range.contains(&value) { Ok(value) } else { Err(None) }
+        })?;
+        Ok(value.unwrap_or(default))
+    }
+
+    /// A required URL of scheme `http` or `https`, with a host.
+    pub fn required_http_url(&mut self, name: &str, expected: &str) -> Result<Url, Invalid> {
+        self.required_with(name, expected, http_url)
     }
 
     /// A switch: `true`/`1` or `false`/`0`, in any case.
@@ -432,9 +465,26 @@ impl fmt::Debug for Reader<'_> {
 
 const SECONDS: &str = "a number of seconds";
 
+/// The longest time span of a setting, in seconds: ten years. Whatever is reckoned with it stays within all clocks.
+pub const LONGEST_SECONDS: u32 = 10 * 365 * 86_400;
+
 fn parse_seconds(text: &str) -> Result<Duration, Option<String>> {
     let seconds = text.parse::<f64>().map_err(|error| Some(error.to_string()))?;
+    if seconds > f64::from(LONGEST_SECONDS) {
+        return Err(Some(format!("more than ten years, {LONGEST_SECONDS} s")));
+    }
     Duration::try_from_secs_f64(seconds).map_err(|error| Some(error.to_string()))
+}
+
+fn http_url(text: &str) -> Result<Url, Option<String>> {
+    let url = Url::parse(text).map_err(|error| Some(error.to_string()))?;
+    let usable = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if usable { Ok(url) } else { Err(Some("not an http or https URL with a host".to_owned())) }
+}
+
+fn whole_minutes(interval: Duration) -> Duration {
+    let seconds = interval.as_secs();
+    if seconds < 60 { interval } else { Duration::from_secs(seconds - seconds % 60) }
 }
 
 fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, Option<String>> {

@@ -21,7 +21,7 @@ use crate::http::{self, Routes, Server};
 use crate::readiness::Readiness;
 use crate::schedule::{Schedule, panic_text};
 use crate::service::{Context, Inner, Leases, Service};
-use crate::settings::ProcessSettings;
+use crate::settings::{Needs, ProcessSettings};
 use crate::{process, telemetry};
 
 /// How long a service's stop may take (of the process's 10 s).
@@ -52,7 +52,7 @@ impl Runnable {
                 let mut reader = Reader::new(&nothing);
                 // Everything is missing; what is of interest is what was asked for.
                 let _ = S::Config::read(&mut reader);
-                let _ = ProcessSettings::read(&mut reader, S::NAME, S::MESSAGING);
+                let _ = ProcessSettings::read(&mut reader, S::NAME, needs::<S>());
                 reader.settings().to_vec()
             },
             run: |environment, host| run::<S>(environment, host).boxed(),
@@ -189,11 +189,15 @@ impl Host {
     }
 }
 
+fn needs<S: Service>() -> Needs {
+    Needs { bus: S::MESSAGING, environment_name: S::NAMES_ENVIRONMENT }
+}
+
 /// All settings of a service, with the problems of its own and of the shared ones in one error.
 fn read<S: Service>(environment: &Environment) -> Result<(ProcessSettings, S::Config), ConfigErrors> {
     let mut reader = Reader::new(environment);
     let config = S::Config::read(&mut reader);
-    let process = ProcessSettings::read(&mut reader, S::NAME, S::MESSAGING);
+    let process = ProcessSettings::read(&mut reader, S::NAME, needs::<S>());
     reader.finish(process.and_then(|process| Ok((process, config?))))
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use parking_lot::RwLock;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 use tracing::Instrument;
 
+use crate::openmetrics;
 use crate::readiness::Readiness;
 use crate::schedule::Schedule;
 
@@ -90,10 +91,19 @@ async fn ready(State(readiness): State<Readiness>) -> Response {
     (status, axum::Json(Ready { ready, reasons })).into_response()
 }
 
-async fn metrics(State(registry): State<Registry>) -> Response {
-    let mut text = String::new();
-    match TextEncoder::new().encode_utf8(&registry.gather(), &mut text) {
-        Ok(()) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+/// In the older text format, or in OpenMetrics for those who prefer it.
+async fn metrics(State(registry): State<Registry>, headers: HeaderMap) -> Response {
+    let families = registry.gather();
+    let written = if openmetrics::is_preferred(&headers) {
+        openmetrics::encode(&families)
+            .map(|text| (openmetrics::CONTENT_TYPE, text))
+            .map_err(anyhow::Error::from)
+    } else {
+        let text = TextEncoder::new().encode_to_string(&families);
+        text.map(|text| (prometheus::TEXT_FORMAT, text)).map_err(anyhow::Error::from)
+    };
+    match written {
+        Ok((kind, text)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "cannot write the metrics");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -9,7 +9,7 @@
 //!   process       command line, logs, export of spans, signals, exit code: once in a process
 //!   host          one run of a service: its servers, start, stop; hosted: as a background task
 //!     service     what the service is given (Context)
-//!     http        /_health /_ready /_jobs and own routes; /metrics; readiness and jobs are what they show
+//!     http        /_health /_ready /_jobs and own routes; /metrics (openmetrics: one of its formats); readiness and jobs are what they show
 //!     schedule    intervals, cron, one-shot jobs; told the time by the clock
 //!     leadership  which replica acts; lease: how they find out; bucket: where
 //!   environment   typed settings with all problems at once; settings: the shared ones
@@ -27,6 +27,7 @@ mod jobs;
 mod leadership;
 mod lease;
 mod logs;
+mod openmetrics;
 mod process;
 mod readiness;
 pub mod redact;
@@ -42,7 +43,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub use bucket::{Bucket, BucketError, Buckets, Value, ValueError, Values};
 pub use clock::Clock;
-pub use environment::{ConfigErrors, Environment, Found, FromEnvironment, Invalid, Problem, Reader, Setting};
+pub use environment::{
+    ConfigErrors, Environment, Found, FromEnvironment, Invalid, LONGEST_SECONDS, Problem, Reader, Setting,
+};
 pub use host::{Host, Runnable, Status};
 pub use hosted::Hosted;
 pub use leadership::Leadership;
@@ -51,7 +54,7 @@ pub use process::{Spans, run_alone, run_process};
 pub use schedule::{AlreadyPending, AtStart, BadCron, Outcome, Replace, Schedule};
 pub use service::{Context, Service, main};
 pub use settings::{
-    DecisionMode, LeaderElection, LogFormat, LogSettings, PapertrailSettings, ProcessSettings, UnknownWord,
-    WriteMode,
+    DecisionMode, LeaderElection, LogFormat, LogSettings, Needs, PapertrailSettings, ProcessSettings,
+    UnknownWord, WriteMode,
 };
 pub use spans::{KeptSpan, SpanLog};

@@ -2,7 +2,7 @@
 //! "Redaction").
 //!
 //! Two nets, both applied to every log record:
-//! - values known to be secret ([`hide`]; every secret setting is hidden as it is read, sessions may be added later);
+//! - values known to be secret ([`hide`]; every secret setting is hidden as it is read);
 //! - patterns: `authorization: ...`, `Bearer ...`, `password=...`, cookies, e-mail addresses, formatted phone numbers.
 //!
 //! Business keys stay readable: ticket and client ids, serial numbers, instants, addresses of machines.

@@ -24,7 +24,7 @@ use crate::lease::{Lease, Periods};
 use crate::process;
 use crate::readiness::Readiness;
 use crate::schedule::{Schedule, panic_text};
-use crate::settings::{LeaderElection, ProcessSettings};
+use crate::settings::{LeaderElection, Needs, ProcessSettings};
 
 /// How long tasks and job runs under way may go on at the stop while the bus is still open for their requests.
 const HEAD_START: Duration = Duration::from_secs(3);
@@ -64,6 +64,8 @@ pub trait Service: Send + Sync + 'static {
     const ABOUT: &'static str;
     /// Whether it talks over the bus. If not, `NATS_SERVER1`, `REDIS_HOSTNAME` and `ENVIRONMENT_NAME` may be absent.
     const MESSAGING: bool = true;
+    /// Whether `ENVIRONMENT_NAME` must be set. Not where the specification makes it optional and only the logs have it.
+    const NAMES_ENVIRONMENT: bool = Self::MESSAGING;
     /// Its own settings.
     type Config: FromEnvironment + Send;
 
@@ -155,7 +157,7 @@ impl Context {
     /// When a shared setting is missing or wrong.
     pub fn simulated(name: &'static str, env: Environment, clock: Clock) -> anyhow::Result<Self> {
         let mut reader = Reader::new(&env);
-        let process = ProcessSettings::read(&mut reader, name, false);
+        let process = ProcessSettings::read(&mut reader, name, Needs::NOTHING);
         let process = Arc::new(reader.finish(process)?);
         let (stop, tasks, metrics) = (CancellationToken::new(), TaskTracker::new(), Registry::new());
         let schedule = Schedule::new(name, clock.clone(), stop.clone(), tasks.clone(), &metrics)?;

@@ -37,7 +37,7 @@ pub struct ProcessSettings {
     pub leader_election: LeaderElection,
     /// `UPSTREAM_OVERRIDES`: development and tests only.
     pub overrides: Overrides,
-    /// `ENVIRONMENT_NAME`: the name of the deployment, in log lines and alert texts.
+    /// `ENVIRONMENT_NAME`: the name of the deployment, in log lines and alert texts. `local` where it may be absent and is.
     pub environment_name: String,
     /// `CURRENT_ENVIRONMENT`: `production`, `dev` or another. Services which need it read it as required
     /// ([`Reader::current_environment`]).
@@ -50,12 +50,27 @@ pub struct ProcessSettings {
     pub otlp_endpoint: Option<Url>,
 }
 
+/// Which of the shared settings a service does not start without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// `NATS_SERVER1` and `REDIS_HOSTNAME`.
+    pub bus: bool,
+    /// `ENVIRONMENT_NAME`; else it is `local` when absent.
+    pub environment_name: bool,
+}
+
+impl Needs {
+    /// The bus and the name of the environment, as nearly every service.
+    pub const ALL: Self = Self { bus: true, environment_name: true };
+    /// Neither.
+    pub const NOTHING: Self = Self { bus: false, environment_name: false };
+}
+
 impl ProcessSettings {
-    /// Reads the shared settings of `service`. Without `messaging` (a service that does not use the bus) the addresses of
-    /// NATS and Redis and the environment's name may be absent.
-    pub fn read(env: &mut Reader<'_>, service: &str, messaging: bool) -> Result<Self, Invalid> {
-        let nats = nats(env, messaging);
-        let redis = if messaging || env.peek("REDIS_HOSTNAME").is_some() {
+    /// Reads the shared settings of `service`.
+    pub fn read(env: &mut Reader<'_>, service: &str, needs: Needs) -> Result<Self, Invalid> {
+        let nats = nats(env, needs.bus);
+        let redis = if needs.bus || env.peek("REDIS_HOSTNAME").is_some() {
             env.redis("REDIS")
         } else {
             Ok(RedisOptions::default())
@@ -77,7 +92,7 @@ impl ProcessSettings {
             None,
             |text| Overrides::parse(text).map_err(|error| Some(error.to_string())),
         );
-        let environment_name = if messaging {
+        let environment_name = if needs.environment_name {
             env.required("ENVIRONMENT_NAME", "the name of the deployment, e.g. production")
         } else {
             env.or("ENVIRONMENT_NAME", "local".to_owned(), "the name of the deployment, e.g. production")

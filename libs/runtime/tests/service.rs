@@ -175,6 +175,27 @@ async fn every_path_of_the_metrics_port_answers_with_the_metrics() {
 }
 
 #[tokio::test]
+async fn metrics_are_openmetrics_for_those_who_ask_for_it() {
+    let run = Run::of::<Full>(free_ports());
+    let status = run.host.started().await.unwrap();
+    let url = format!("http://127.0.0.1:{}/metrics", status.metrics_port().unwrap());
+    let ask = async |accept: &str| run.http.get(&url).header("accept", accept).send().await.unwrap();
+
+    let answer = ask("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5").await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(answer.headers()["content-type"], kind);
+    let text = answer.text().await.unwrap();
+    assert!(text.contains("\n# TYPE tickets_created counter\ntickets_created_total 1\n"), "{text}");
+    assert!(text.ends_with("\n# EOF\n"), "{text}");
+
+    let answer = ask("text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5").await;
+    assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4");
+    assert!(answer.text().await.unwrap().contains("\ntickets_created 1\n"));
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn one_port_can_serve_both() {
     let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port().to_string();
     let run = Run::of::<Full>(free_ports().with("HTTP_PORT", &port).with("METRICS_PORT", &port));

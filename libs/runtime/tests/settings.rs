@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use runtime::{
-    ConfigErrors, DecisionMode, Environment, FromEnvironment, Invalid, LeaderElection, LogFormat,
+    ConfigErrors, DecisionMode, Environment, FromEnvironment, Invalid, LeaderElection, LogFormat, Needs,
     ProcessSettings, Reader, WriteMode,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -15,7 +15,7 @@ struct Shared(ProcessSettings);
 
 impl FromEnvironment for Shared {
     fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
-        ProcessSettings::read(env, "bruin-bridge", true).map(Self)
+        ProcessSettings::read(env, "bruin-bridge", Needs::ALL).map(Self)
     }
 }
 
@@ -167,11 +167,28 @@ fn a_service_without_the_bus_needs_none_of_the_addresses() {
     struct Alone(ProcessSettings);
     impl FromEnvironment for Alone {
         fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
-            ProcessSettings::read(env, "sandbox", false).map(Self)
+            ProcessSettings::read(env, "sandbox", Needs::NOTHING).map(Self)
         }
     }
     let Alone(settings) = Environment::default().read().unwrap();
     assert_eq!(settings.environment_name, "local");
+}
+
+#[test]
+fn a_service_may_do_without_the_name_of_its_environment() {
+    #[derive(Debug)]
+    struct Nameless(ProcessSettings);
+    impl FromEnvironment for Nameless {
+        fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
+            let needs = Needs { environment_name: false, ..Needs::ALL };
+            ProcessSettings::read(env, "digi-bridge", needs).map(Self)
+        }
+    }
+    let Nameless(settings) = minimal().with("ENVIRONMENT_NAME", "").read().unwrap();
+    assert_eq!(settings.environment_name, "local");
+    let missing = Environment::default().read::<Nameless>().unwrap_err().to_string();
+    assert!(missing.contains("NATS_SERVER1") && missing.contains("REDIS_HOSTNAME"), "{missing}");
+    assert!(!missing.contains("ENVIRONMENT_NAME"), "{missing}");
 }
 
 /// What a service reads for itself, in every form there is.
@@ -213,6 +230,31 @@ impl FromEnvironment for Own {
             cache: cache?,
             zone: zone?,
         })
+    }
+}
+
+/// The pace of two jobs.
+struct Jobs {
+    own: Duration,
+    required: Duration,
+}
+
+impl FromEnvironment for Jobs {
+    fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
+        let own = env.job_interval("OWN", 659);
+        let required = env.required_job_interval("REQUIRED");
+        Ok(Self { own: own?, required: required? })
+    }
+}
+
+#[test]
+fn jobs_run_every_whole_minutes_unless_it_is_less_than_one() {
+    for (set, seconds) in
+        [("14400", 14_400.0), ("179", 120.0), ("119.9", 60.0), ("60", 60.0), ("59", 59.0), ("0.5", 0.5)]
+    {
+        let jobs: Jobs = Environment::from([("REQUIRED", set)]).read().unwrap();
+        assert_eq!(jobs.required, Duration::from_secs_f64(seconds), "{set}");
+        assert_eq!(jobs.own, Duration::from_secs(600));
     }
 }
 
@@ -296,4 +338,58 @@ fn rejected_secrets_are_not_shown() {
 fn the_debug_form_of_an_environment_has_no_values() {
     let text = format!("{:?}", Environment::from([("PASSWORD", "hidden-value")]));
     assert!(text.contains("PASSWORD") && !text.contains("hidden-value"), "{text}");
+}
+
+#[test]
+fn a_time_span_is_ten_years_at_most() {
+    #[derive(Debug)]
+    struct Spans(Duration, Duration);
+    impl FromEnvironment for Spans {
+        fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
+            let (interval, wait) = (env.seconds("INTERVAL", 600), env.required_seconds("WAIT"));
+            Ok(Self(interval?, wait?))
+        }
+    }
+    let with = |value: &str| Environment::from([("INTERVAL", value), ("WAIT", value)]).read::<Spans>();
+    let Spans(interval, wait) = with("315360000").unwrap();
+    assert_eq!((interval, wait), (Duration::from_secs(315_360_000), Duration::from_secs(315_360_000)));
+    for absurd in ["315360001", "1e19", "1e300", "inf"] {
+        let message = with(absurd).unwrap_err().to_string();
+        for name in ["INTERVAL", "WAIT"] {
+            let expected = format!(
+                "{name} is \"{absurd}\": expected a number of seconds (more than ten years, 315360000 s)"
+            );
+            assert!(message.contains(&expected), "{message}");
+        }
+    }
+    assert!(with("NaN").is_err());
+}
+
+#[test]
+fn numbers_within_bounds_and_urls_of_http_are_told_from_others() {
+    #[derive(Debug)]
+    struct Bounded(u32, url::Url);
+    impl FromEnvironment for Bounded {
+        fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
+            let places = env.or_within("PLACES", 7, 1..=9, "1 to 9");
+            let url = env.required_http_url("URL", "the URL of the third party");
+            Ok(Self(places?, url?))
+        }
+    }
+    let with =
+        |places: &str, url: &str| Environment::from([("PLACES", places), ("URL", url)]).read::<Bounded>();
+    for (places, expected) in [("", 7), ("1", 1), (" 9 ", 9)] {
+        let Bounded(places, url) = with(places, "https://api.example.com/base").unwrap();
+        assert_eq!((places, url.as_str()), (expected, "https://api.example.com/base"));
+    }
+    for places in ["0", "10", "-1", "many"] {
+        let message = with(places, "http://localhost:1").unwrap_err().to_string();
+        assert!(message.contains(&format!("PLACES is \"{places}\": expected 1 to 9")), "{message}");
+    }
+    for url in ["ftp://api.example.com", "api.example.com", "mailto:a@example.com", "https://", "file:///tmp"]
+    {
+        let message = with("", url).unwrap_err().to_string();
+        assert!(message.contains("expected the URL of the third party ("), "{message}");
+    }
+    assert!(with("", "").unwrap_err().to_string().contains("URL is missing"));
 }

@@ -15,7 +15,7 @@ use crate::account::{Account, Vendor};
 /// Where a login goes; the API's version is part of it.
 pub const LOGIN_PATH: &str = "/services/Soap/u/42.0";
 /// The vendor's sessions last about two hours; the deployment has always logged in every 90 minutes. That is 80 % of
-/// this, after which a session is renewed.
+/// this, after which a session is renewed. While that fails the older session stays in use (spec, "Login").
 const LIFE: Duration = Duration::from_secs(90 * 60 * 5 / 4);
 /// Characters of the vendor's message about a refused login that are logged.
 const SHORT: usize = 200;

@@ -133,6 +133,35 @@ async fn alternatives_are_right_too() {
 }
 
 #[tokio::test]
+async fn what_should_be_gone_from_redis_is_found_there() {
+    let expect = |redis: Value, accept: Value| {
+        let reply = json!({"request_id": "r", "body": {"n": 1}, "status": 200});
+        let mut expect = json!({"reply": reply, "upstream": [], "redis": redis});
+        if redis.is_null() {
+            expect.as_object_mut().unwrap().remove("redis");
+        }
+        exchange(json!({"accept": accept, "expect": expect}))
+    };
+    let stage = Stage::start("none").await;
+    let _service = service(&stage, "no call").await;
+    // Without a word about Redis, or with any state right, nothing is wrong.
+    let any = json!([{"calls": 0, "redis": "any", "reply_of": "e"}]);
+    for (redis, accept) in [(json!(null), json!([])), (json!({}), any)] {
+        stage.store("dev-k", "1").await;
+        let exchange = expect(redis, accept);
+        stage.play(&exchange, std::slice::from_ref(&exchange)).await.assert_clean();
+    }
+    let nothing = expect(json!({}), json!([{"calls": 9, "status": 555}]));
+    let play = || stage.play(&nothing, std::slice::from_ref(&nothing));
+    // What an earlier exchange left and what is no state of a service's own do not count.
+    stage.store("another", "1").await;
+    play().await.assert_clean();
+    stage.store("dev-k", "1").await;
+    let report = play().await;
+    assert!(report.to_string().contains("redis: dev-k should not be there"), "{report}");
+}
+
+#[tokio::test]
 async fn silence_and_null_statuses_of_old_must_be_failures_now() {
     let calls = json!([{"calls": "any"}]);
     let silent =

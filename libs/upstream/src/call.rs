@@ -41,6 +41,7 @@ pub struct Call {
     pub(crate) read: bool,
     pub(crate) retry: Option<Retry>,
     pub(crate) anonymous: bool,
+    form_query: bool,
 }
 
 /// When a call must be over: at an instant, within a time of being sent, whichever is earlier.
@@ -92,6 +93,7 @@ impl Call {
             read: false,
             retry: None,
             anonymous: false,
+            form_query: false,
         }
     }
 
@@ -117,6 +119,13 @@ impl Call {
     #[must_use]
     pub fn query(mut self, name: impl Into<String>, value: impl fmt::Display) -> Self {
         self.query.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// Writes a blank in the query as `+`, as forms do, for third parties which have always been asked so.
+    #[must_use]
+    pub fn form_query(mut self) -> Self {
+        self.form_query = true;
         self
     }
 
@@ -251,10 +260,11 @@ impl Call {
             url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), path.trim_start_matches('/')));
         }
         if !self.query.is_empty() {
-            // A blank as `%20`, never as `+`: not every server reads queries as forms.
+            // A blank as `%20`, never as `+` unasked: not every server reads queries as forms.
             let encoded = |text| percent_encoding::utf8_percent_encode(text, UNRESERVED);
             let pairs =
                 self.query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
+            let pairs = pairs.map(|pair| if self.form_query { pair.replace("%20", "+") } else { pair });
             let query: Vec<String> = url.query().map(str::to_owned).into_iter().chain(pairs).collect();
             url.set_query(Some(&query.join("&")));
         }
@@ -313,6 +323,12 @@ mod tests {
             "https://api.example.test/base/t/a%2Fb%20%3F%7Bx%7D%C3%A9/n?n=%2B1%202&n=%26"
         );
         assert_eq!(call.route_name(), "/t/{id}/n");
+    }
+
+    #[test]
+    fn a_blank_in_a_query_is_a_plus_where_asked_for_and_never_in_a_path() {
+        let call = Call::get("/t/{id}").segment("id", "a b").query("n o", "+1 %20 é").form_query();
+        assert_eq!(url(&call).unwrap(), "https://api.example.test/base/t/a%20b?n+o=%2B1+%2520+%C3%A9");
     }
 
     #[test]

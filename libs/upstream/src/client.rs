@@ -11,7 +11,7 @@ use http::{HeaderMap, Method};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -39,10 +39,46 @@ struct Inner {
     http: Http,
     sessions: Sessions,
     retry: Retry,
-    in_flight: usize,
     /// Places at the host of the base URL, where nearly all calls go.
-    home: (String, Arc<Semaphore>),
-    elsewhere: Mutex<HashMap<String, Arc<Semaphore>>>,
+    home: (String, Places),
+    elsewhere: Mutex<HashMap<String, Places>>,
+}
+
+/// Places for the calls in flight to one host.
+#[derive(Clone)]
+struct Places {
+    all: Arc<Semaphore>,
+    /// What reads need besides: they queue here, so that the places kept for writes stay free.
+    reads: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new(settings: &Settings) -> Self {
+        let all = settings.in_flight.max(1);
+        let reads = all.saturating_sub(settings.kept_for_writes).max(1);
+        Self { all: Arc::new(Semaphore::new(all)), reads: Arc::new(Semaphore::new(reads)) }
+    }
+
+    async fn take(self, read: bool) -> Result<Place, AcquireError> {
+        let as_read = if read { Some(self.reads.acquire_owned().await?) } else { None };
+        Ok(Place { _any: self.all.acquire_owned().await?, _as_read: as_read })
+    }
+}
+
+/// A place that is taken until it is dropped.
+struct Place {
+    _any: OwnedSemaphorePermit,
+    _as_read: Option<OwnedSemaphorePermit>,
+}
+
+/// What an observer is told about each call that is about to be sent to the third party, repetitions included, logins
+/// excluded.
+#[derive(Debug, Clone, Copy)]
+pub struct Started<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The route: a template without ids, see [`Call::route_name`].
+    pub route: &'static str,
 }
 
 /// What an observer is told about each exchange with the third party, repetitions included, logins excluded.
@@ -57,6 +93,7 @@ pub struct Answered<'a> {
 }
 
 type Observer = Box<dyn Fn(Answered<'_>) + Send + Sync>;
+type StartObserver = Box<dyn Fn(Started<'_>) + Send + Sync>;
 
 impl Upstream {
     /// Prepares the client; nothing is sent yet. Its metrics are `upstream_*` with the labels `upstream` (the name) and
@@ -73,13 +110,24 @@ impl Upstream {
         let metrics = Metrics::register(registry, settings.name, &host)
             .map_err(|error| BuildError::Metrics(settings.name, error))?;
         let (name, login_timeout) = (settings.name, settings.login_timeout);
-        let (retry, in_flight) = (settings.retry, settings.in_flight.max(1));
-        let observer = OnceLock::new();
-        let large = Semaphore::new(LARGE_AT_A_TIME);
-        let http = Http(Arc::new(Connection { settings, client, metrics: metrics.clone(), observer, large }));
-        let sessions = Sessions::new(name, login, http.clone(), login_timeout, metrics);
-        let home = (host, Arc::new(Semaphore::new(in_flight)));
-        Ok(Self(Arc::new(Inner { http, sessions, retry, in_flight, home, elsewhere: Mutex::default() })))
+        let (retry, home) = (settings.retry, (host, Places::new(&settings)));
+        let verified = (settings.always_verify_login && !settings.verify_tls)
+            .then(|| Settings { verify_tls: true, ..settings.clone() });
+        let http = Http::new(settings, client, metrics.clone());
+        let for_logins = match verified {
+            Some(verified) => {
+                let client = self::client(&verified)?;
+                Http::new(verified, client, metrics.clone())
+            }
+            None => http.clone(),
+        };
+        let sessions = Sessions::new(name, login, for_logins, login_timeout, metrics);
+        Ok(Self(Arc::new(Inner { http, sessions, retry, home, elsewhere: Mutex::default() })))
+    }
+
+    /// Tells `observer` about every call when it is started. The first one set stays.
+    pub fn on_start(&self, observer: impl Fn(Started<'_>) + Send + Sync + 'static) {
+        let _ = self.0.http.0.start_observer.set(Box::new(observer));
     }
 
     /// Tells `observer` about every exchange. The first one set stays.
@@ -182,12 +230,18 @@ impl Upstream {
         held: Option<&Held>,
         deadline: Instant,
     ) -> Result<Response, CallError> {
-        let _place = self.place(url, deadline).await?;
+        let _place = self.place(url, call.read, deadline).await?;
         let mut headers = call.headers();
         if let Some(held) = held {
             self.0.sessions.authorize(held, &mut headers);
         }
+        if deadline <= Instant::now() {
+            return Err(CallError::Deadline);
+        }
         let http = &self.0.http;
+        if let Some(observer) = http.0.start_observer.get() {
+            observer(Started { method: &call.method, route: call.route_name() });
+        }
         let outcome = http.exchange(call, url, headers, deadline).await;
         if let Some(observer) = http.0.observer.get() {
             let status = outcome.as_ref().ok().map(|response| response.status);
@@ -197,19 +251,19 @@ impl Upstream {
     }
 
     /// A free place among the calls in flight to the URL's host.
-    async fn place(&self, url: &Url, deadline: Instant) -> Result<OwnedSemaphorePermit, CallError> {
+    async fn place(&self, url: &Url, read: bool, deadline: Instant) -> Result<Place, CallError> {
         let places = {
-            let Inner { in_flight, home, elsewhere, .. } = &*self.0;
+            let Inner { http, home, elsewhere, .. } = &*self.0;
             let host = url.host_str().unwrap_or_default();
             if host == home.0 {
-                Arc::clone(&home.1)
+                home.1.clone()
             } else {
                 let mut places = elsewhere.lock();
-                let new = || Arc::new(Semaphore::new(*in_flight));
-                Arc::clone(places.entry(host.to_owned()).or_insert_with(new))
+                let new = || Places::new(&http.0.settings);
+                places.entry(host.to_owned()).or_insert_with(new).clone()
             }
         };
-        match timeout_at(deadline, places.acquire_owned()).await {
+        match timeout_at(deadline, places.take(read)).await {
             Ok(Ok(place)) => Ok(place),
             _ => Err(CallError::Deadline),
         }
@@ -230,12 +284,19 @@ struct Connection {
     settings: Settings,
     client: reqwest::Client,
     metrics: Metrics,
+    start_observer: OnceLock<StartObserver>,
     observer: OnceLock<Observer>,
     /// Places for large answers while they are read.
     large: Semaphore,
 }
 
 impl Http {
+    fn new(settings: Settings, client: reqwest::Client, metrics: Metrics) -> Self {
+        let (start_observer, observer) = (OnceLock::new(), OnceLock::new());
+        let large = Semaphore::new(LARGE_AT_A_TIME);
+        Self(Arc::new(Connection { settings, client, metrics, start_observer, observer, large }))
+    }
+
     /// Sends a call as it is and reads the answer.
     ///
     /// # Errors

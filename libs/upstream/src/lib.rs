@@ -26,7 +26,7 @@ mod settings;
 mod trust;
 
 pub use call::Call;
-pub use client::{Answered, Http, Upstream};
+pub use client::{Answered, Http, Started, Upstream};
 pub use coalesce::Coalesce;
 pub use error::{BuildError, CallError, connect_cause};
 pub use login::{Login, LoginError, NoLogin, Session, basic, bearer};

@@ -46,11 +46,15 @@ impl Login for NoLogin {
     }
 }
 
+/// No session is believed to last longer, so that its end can be reckoned with: ten years.
+pub(crate) const LONGEST_LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// What a login gave: a token or a cookie's value.
 pub struct Session {
     /// The token or cookie.
     pub secret: SecretString,
-    /// How long it is valid, when the third party says so. It is renewed after 80 % of this time.
+    /// How long it is valid, as the third party says or a setting wants it. It is renewed after 80 % of this time, and
+    /// used beyond it only while no login succeeds.
     pub expires_in: Option<Duration>,
     /// Where calls with this session go, when the login decides that (Salesforce); else to the settings' base URL.
     pub base_url: Option<Url>,
@@ -62,10 +66,10 @@ impl Session {
         Self { secret: secret.into(), expires_in: None, base_url: None }
     }
 
-    /// The same session with a known end; `None` leaves it unknown.
+    /// The same session with a known end, in ten years at the latest; `None` leaves it unknown.
     #[must_use]
     pub fn expiring_in(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.expires_in = time.into();
+        self.expires_in = time.into().map(|time| time.min(LONGEST_LIFE));
         self
     }
 

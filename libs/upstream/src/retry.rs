@@ -23,7 +23,7 @@ pub(crate) fn pause(
     }
     let doubled = retry.pause.saturating_mul(1_u32.checked_shl(tried).unwrap_or(u32::MAX)).min(LONGEST);
     let varied = doubled.mul_f64(0.5 + spread).min(retry.longest);
-    let asked = outcome.as_ref().ok().and_then(retry_after).unwrap_or_default();
+    let asked = outcome.as_ref().ok().and_then(retry_after).unwrap_or_default().min(retry.longest_asked);
     Some(varied.max(asked).min(LONGEST))
 }
 
@@ -121,5 +121,14 @@ mod tests {
         assert_eq!(with("1"), Some(2 * SECOND));
         assert_eq!(with("Wed, 21 Oct 2026 07:28:00 GMT"), Some(2 * SECOND));
         assert_eq!(with("99999999999"), Some(LONGEST));
+    }
+
+    #[test]
+    fn a_wish_is_heeded_up_to_a_bound() {
+        let retry = Retry::once_after(SECOND).heeding_at_most(SECOND.mul_f64(1.5));
+        let with = |wish, spread| pause(retry, 0, true, &answer(503, wish), spread);
+        assert_eq!(with(Some("7"), 0.0), Some(SECOND.mul_f64(1.5)));
+        assert_eq!(with(Some("1"), 0.0), Some(SECOND));
+        assert_eq!(with(None, 0.0), Some(SECOND / 2));
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use url::Url;
 
-use crate::{CallError, Http, Login, LoginError, Response, Session, metrics::Metrics};
+use crate::{CallError, Http, Login, LoginError, Response, Session, login::LONGEST_LIFE, metrics::Metrics};
 
 /// On demand, after failed logins: this pause, doubled up to [`DEMAND_MOST`].
 const DEMAND_FIRST: Duration = Duration::from_millis(500);
@@ -51,7 +51,8 @@ impl Held {
     }
 
     fn after(&self, part: f64) -> Option<Instant> {
-        self.session.expires_in.map(|life| self.since + life.mul_f64(part))
+        let life = self.session.expires_in?.min(LONGEST_LIFE);
+        self.since.checked_add(life.mul_f64(part))
     }
 }
 
@@ -122,7 +123,8 @@ impl Sessions {
         self.0.login.refused_any(response)
     }
 
-    /// A session for a call: the held one, or the result of a login.
+    /// A session for a call: the held one, or the result of a login. One whose time is over is still used while logins
+    /// fail: its end may be our own limit, and whether it is good only the third party knows.
     pub(crate) async fn current(&self, deadline: Instant) -> Result<Arc<Held>, CallError> {
         let held = self.0.state.lock().held.clone();
         match held {
@@ -133,7 +135,17 @@ impl Sessions {
                 }
                 Ok(held)
             }
-            Some(held) => self.wait(held.number, deadline).await,
+            Some(held) if self.in_trouble() => {
+                let _ = self.flight(held.number);
+                Ok(held)
+            }
+            Some(held) => match self.wait(held.number, deadline).await {
+                Err(CallError::NoSession(reason)) => {
+                    tracing::debug!(upstream = self.0.name, %reason, "not renewed, the old session is used");
+                    Ok(held)
+                }
+                renewed => renewed,
+            },
             None => self.wait(0, deadline).await,
         }
     }
@@ -141,6 +153,11 @@ impl Sessions {
     /// A session newer than `refused`.
     pub(crate) async fn renewed(&self, refused: &Held, deadline: Instant) -> Result<Arc<Held>, CallError> {
         self.wait(refused.number, deadline).await
+    }
+
+    /// Whether the last login failed.
+    fn in_trouble(&self) -> bool {
+        self.0.state.lock().failures > 0
     }
 
     /// The third party took the session: logins work.

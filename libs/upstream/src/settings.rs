@@ -24,11 +24,15 @@ pub struct Settings {
     pub login_timeout: Duration,
     /// Calls at the same time per host; more wait inside their deadline. Default 100.
     pub in_flight: usize,
+    /// Those of [`Self::in_flight`] which reads never take, so that slow reads cannot starve writes. Default 0.
+    pub kept_for_writes: usize,
     /// The largest answer in bytes that is read; a larger one is [`crate::CallError::TooLarge`]. Default 64 MiB. Four
     /// answers of more than 4 MiB are read at the same time; further ones wait inside their deadline.
     pub response_limit: usize,
     /// Whether certificates are checked. Only test installations switch it off; doing so is logged loudly.
     pub verify_tls: bool,
+    /// Whether logins check certificates also when [`Self::verify_tls`] is off: where the login is another server's.
+    pub always_verify_login: bool,
     /// Certificates (PEM) trusted beside the system's, `SSL_CERT_FILE` and `SSL_CERT_DIR`.
     pub ca_file: Option<PathBuf>,
     /// Whether redirects are followed (at most 10). Default no: the caller sees the 3xx.
@@ -48,8 +52,10 @@ impl Settings {
             timeout: Duration::from_secs(60),
             login_timeout: Duration::from_secs(20),
             in_flight: 100,
+            kept_for_writes: 0,
             response_limit: 64 * 1024 * 1024,
             verify_tls: true,
+            always_verify_login: false,
             ca_file: None,
             follow_redirects: false,
             retry: Retry::NEVER,
@@ -71,6 +77,8 @@ pub struct Retry {
     pub pause: Duration,
     /// No pause is longer, except where `Retry-After` asks for it.
     pub longest: Duration,
+    /// No pause is longer because `Retry-After` asks for it.
+    pub longest_asked: Duration,
     /// Which answers to a read deserve a repetition.
     pub again: fn(&Response) -> bool,
 }
@@ -86,13 +94,21 @@ impl Retry {
 
     /// Several repetitions, the first after about `pause`.
     pub const fn times(times: u32, pause: Duration) -> Self {
-        Self { times, pause, longest: retry::LONGEST, again: retry::transient }
+        let (longest, longest_asked) = (retry::LONGEST, retry::LONGEST);
+        Self { times, pause, longest, longest_asked, again: retry::transient }
     }
 
     /// The same with no pause longer than this.
     #[must_use]
     pub const fn at_most(mut self, longest: Duration) -> Self {
         self.longest = longest;
+        self
+    }
+
+    /// The same with no pause made longer than this by `Retry-After`.
+    #[must_use]
+    pub const fn heeding_at_most(mut self, longest: Duration) -> Self {
+        self.longest_asked = longest;
         self
     }
 

@@ -133,6 +133,25 @@ async fn only_so_many_calls_are_in_flight_and_waiting_counts_inside_the_deadline
 }
 
 #[tokio::test]
+async fn reads_leave_the_places_that_are_kept_for_writes() {
+    let stub = StubUpstream::start().await;
+    stub.answer(Rule::on("GET", "^/slow$").delay(2 * PATIENCE)).answer(Rule::on("POST", "^/x$").text("ok"));
+    let third_party = plain(Settings { in_flight: 4, kept_for_writes: 1, ..settings(&stub) });
+    let reading = join_all((0..8).map(|_| third_party.send(Call::get("/slow"))));
+    let writing = async {
+        assert!(stub.until(PATIENCE, |calls| calls.len() == 3).await);
+        for call in [Call::post("/x"), Call::get("/y").write()] {
+            third_party.send(call.within(PATIENCE)).await.unwrap();
+        }
+        assert_eq!(stub.calls_to("/slow").len(), 3);
+    };
+    tokio::select! {
+        answers = reading => panic!("nothing was written meanwhile: {answers:?}"),
+        () = writing => {}
+    }
+}
+
+#[tokio::test]
 async fn enormous_answers_are_refused_announced_or_not() {
     let stub = StubUpstream::start().await;
     let text = "x".repeat(10_000);

@@ -159,6 +159,61 @@ async fn an_expired_session_is_never_used() {
 }
 
 #[tokio::test]
+async fn while_no_login_succeeds_a_session_is_used_beyond_its_end_and_a_refusal_decides() {
+    let stub = StubUpstream::start().await;
+    let short = json!({"access_token": format!("{SECRET}-1"), "expires_in": 0.0});
+    stub.answer(Rule::on("POST", "^/login$").json(&short).times(1))
+        .answer(Rule::on("POST", "^/login$").status(500))
+        .answer(Rule::on("GET", "^/x$").text("ok").times(30))
+        .answer(Rule::on("GET", "^/x$").status(401));
+    let third_party = with_login(settings(&stub));
+    third_party.login_now().await.unwrap();
+    for _ in 0..30 {
+        assert_eq!(third_party.send(Call::get("/x")).await.unwrap().text(), "ok");
+    }
+    assert!(stub.calls_to("/login").len() < 8, "logins are not hammered");
+    assert!(tokens(&stub.calls_to("/x")).iter().all(|token| token == "1"));
+    assert!(!third_party.logged_in());
+    let refused = third_party.send(Call::get("/x")).await.unwrap();
+    assert_eq!((refused.status, refused.session_refused), (401, true));
+}
+
+#[tokio::test]
+async fn while_no_login_succeeds_nobody_waits_for_one_to_use_the_old_session() {
+    let stub = StubUpstream::start().await;
+    let short = json!({"access_token": format!("{SECRET}-1"), "expires_in": 0.0});
+    stub.answer(Rule::on("POST", "^/login$").json(&short).times(1))
+        .answer(Rule::on("POST", "^/login$").status(500).times(1))
+        .answer(Rule::on("POST", "^/login$").delay(Duration::from_secs(600)))
+        .answer(Rule::on("GET", "^/x$").text("ok"));
+    let third_party = with_login(settings(&stub));
+    third_party.login_now().await.unwrap();
+    let call = || third_party.send(Call::get("/x").within(Duration::from_secs(10)));
+    // Until the third login hangs.
+    while stub.calls_to("/login").len() < 3 {
+        assert_eq!(call().await.unwrap().text(), "ok");
+    }
+    for _ in 0..3 {
+        assert_eq!(call().await.unwrap().text(), "ok");
+    }
+}
+
+#[tokio::test]
+async fn a_session_may_last_for_as_long_as_anybody_says() {
+    for life in [Duration::MAX, Duration::from_secs(u64::MAX)] {
+        let session = upstream::Session::new("s").expiring_in(life);
+        assert!(session.expires_in.is_some_and(|life| life <= Duration::from_secs(4_000 * 86_400)));
+    }
+    let stub = StubUpstream::start().await;
+    let long = json!({"access_token": format!("{SECRET}-1"), "expires_in": 1.8e19});
+    stub.answer(Rule::on("POST", "^/login$").json(&long)).answer(Rule::on("GET", "^/x$").text("ok"));
+    let third_party = with_login(settings(&stub));
+    assert_eq!(third_party.send(Call::get("/x")).await.unwrap().text(), "ok");
+    assert_eq!(third_party.send(Call::get("/x")).await.unwrap().text(), "ok");
+    assert_eq!(stub.calls_to("/login").len(), 1);
+}
+
+#[tokio::test]
 async fn the_background_login_needs_no_calls_and_ends_at_the_stop() {
     let stub = StubUpstream::start().await;
     stub.answer(login(1));

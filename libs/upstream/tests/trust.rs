@@ -5,6 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
+use common::{login, with_login};
 use prometheus::Registry;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
@@ -73,6 +74,28 @@ async fn an_unknown_issuer_is_refused_and_a_given_one_trusted() {
     std::fs::write(&file, authority).unwrap();
     assert_eq!(send(Settings { ca_file: Some(file), ..settings() }).await.unwrap(), "ok");
     assert_eq!(send(Settings { verify_tls: false, ..settings() }).await.unwrap(), "ok");
+}
+
+#[tokio::test]
+async fn a_login_can_stay_verified_when_nothing_else_is() {
+    let stub = StubUpstream::start().await;
+    stub.answer(login(1)).answer(Rule::on("GET", "^/x$").text("ok"));
+    let (url, authority) = behind_tls(&stub).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, authority).unwrap();
+    let careless = || Settings { verify_tls: false, ..Settings::new("test", url.clone()) };
+    let careful = || Settings { always_verify_login: true, ..careless() };
+
+    let error = with_login(careful()).send(Call::get("/x")).await.unwrap_err();
+    assert!(
+        matches!(&error, CallError::NoSession(reason) if reason.to_string().contains("UnknownIssuer")),
+        "{error}"
+    );
+    assert!(stub.calls().is_empty());
+    for settings in [careless(), Settings { ca_file: Some(file), ..careful() }] {
+        assert_eq!(with_login(settings).send(Call::get("/x")).await.unwrap().text(), "ok");
+    }
 }
 
 #[tokio::test]

@@ -51,7 +51,11 @@ impl Bruin {
             overrides: ctx.process.overrides.clone(),
             timeout: LONGEST_CALL,
             in_flight: config.in_flight,
+            // Slow reads must not starve writes (spec, Improve 11).
+            kept_for_writes: config.in_flight / 4,
             verify_tls: config.verify_tls,
+            // The login is another server's, and gets the secret.
+            always_verify_login: true,
             ca_file: config.ca_file,
             follow_redirects: true,
             ..upstream::Settings::new("bruin", config.base_url.clone())
@@ -116,6 +120,16 @@ impl Bruin {
         self.send(call.read(), deadline)
     }
 
+    /// Sends a call that changes nothing and on which a write waits, so it may have the places kept for writes. That it
+    /// counts as a write has no other consequence: no call is repeated by [`Upstream`] here.
+    pub(crate) fn look_up(
+        &self,
+        call: Call,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Response, CallError>> + Send {
+        self.send(call.write(), deadline)
+    }
+
     /// Sends a call that changes something. In dry-run mode `accepted` is the answer and nothing is sent.
     pub(crate) async fn write(
         &self,
@@ -149,7 +163,8 @@ impl Bruin {
         let route = call.route_name();
         let call = call
             .constant_header(header::CONTENT_TYPE, CONTENT_TYPE)
-            .constant_header(header::CACHE_CONTROL, CACHE_CONTROL);
+            .constant_header(header::CACHE_CONTROL, CACHE_CONTROL)
+            .form_query();
         let answer = self.0.upstream.send(call.until(deadline)).await;
         match &answer {
             Ok(response) if response.is_success() => {}

@@ -30,9 +30,8 @@ pub struct Config {
 
 impl FromEnvironment for Config {
     fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
-        let base_url = env.required_with("BRUIN_BASE_URL", "the base URL of Bruin's API", http_url);
-        let login_url =
-            env.required_with("BRUIN_LOGIN_URL", "the base URL of Bruin's login server", http_url);
+        let base_url = env.required_http_url("BRUIN_BASE_URL", "the base URL of Bruin's API");
+        let login_url = env.required_http_url("BRUIN_LOGIN_URL", "the base URL of Bruin's login server");
         let client_id = env.required("BRUIN_CLIENT_ID", "the client id for Bruin's login");
         let client_secret = env.secret("BRUIN_CLIENT_SECRET", "the client secret for Bruin's login");
         let system_user = env.or(
@@ -40,7 +39,12 @@ impl FromEnvironment for Config {
             "Intelygenz Ai".to_owned(),
             "the system's user name in Bruin",
         );
-        let in_flight = env.or("BRUIN_MAX_IN_FLIGHT", 100, "how many calls to Bruin run at the same time");
+        let in_flight = env.or_within(
+            "BRUIN_MAX_IN_FLIGHT",
+            100,
+            1..=1_000_000,
+            "how many calls to Bruin run at the same time, 1 to 1000000",
+        );
         let verify_tls = env.flag("BRUIN_VERIFY_TLS", true);
         let ca_file = env.file("BRUIN_CA_FILE", "a PEM file with certificates to trust");
         Ok(Self {
@@ -56,8 +60,30 @@ impl FromEnvironment for Config {
     }
 }
 
-fn http_url(text: &str) -> Result<Url, Option<String>> {
-    let url = Url::parse(text).map_err(|error| Some(error.to_string()))?;
-    let usable = matches!(url.scheme(), "http" | "https") && url.has_host();
-    if usable { Ok(url) } else { Err(Some("not an http or https URL with a host".to_owned())) }
+#[cfg(test)]
+mod tests {
+    use runtime::Environment;
+
+    use super::*;
+
+    fn with(in_flight: &str) -> Environment {
+        Environment::from([
+            ("BRUIN_BASE_URL", "https://api.bruin.example"),
+            ("BRUIN_LOGIN_URL", "https://id.bruin.example/"),
+            ("BRUIN_CLIENT_ID", "client-one"),
+            ("BRUIN_CLIENT_SECRET", "secret-one"),
+            ("BRUIN_MAX_IN_FLIGHT", in_flight),
+        ])
+    }
+
+    #[test]
+    fn as_many_calls_run_at_the_same_time_as_there_can_be_places() {
+        for (in_flight, expected) in [("", 100), ("1", 1), ("1000000", 1_000_000)] {
+            assert_eq!(with(in_flight).read::<Config>().unwrap().in_flight, expected);
+        }
+        for in_flight in ["0", "1000001", "18446744073709551615"] {
+            let message = with(in_flight).read::<Config>().unwrap_err().to_string();
+            assert!(message.contains(&format!("BRUIN_MAX_IN_FLIGHT is \"{in_flight}\"")), "{message}");
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! Outage tickets (subject 10) and unpausing (subject 13).
 
+use std::collections::BTreeMap;
+
 use bus::Reply;
 use contracts::bruin::{
     OneOrMany, OutageTicketCreation, OutageTicketRequest, UnpauseTicket, UnpauseTicketRequest,
 };
-use contracts::id::{ClientId, DetailId, Serial};
+use contracts::id::{ClientId, DetailId, LinkInterface, Serial};
 use serde::Serialize;
 use serde_json::{Value, json};
 use upstream::Call;
@@ -30,18 +32,23 @@ struct Repair<'a> {
     description: &'static str,
     #[serde(rename = "ticketContact", skip_serializing_if = "Option::is_none")]
     contact: Option<&'a Value>,
+    #[serde(rename = "WtnInterfaces", skip_serializing_if = "Option::is_none")]
+    interfaces: Option<BTreeMap<&'a Serial, &'a [LinkInterface]>>,
 }
 
 impl<'a> From<&'a OutageTicketRequest> for Repair<'a> {
     fn from(request: &'a OutageTicketRequest) -> Self {
+        let wtns = match &request.service_number {
+            OneOrMany::One(serial) => std::slice::from_ref(serial),
+            OneOrMany::Many(serials) => serials,
+        };
+        let interfaces = wtns.first().zip(request.interfaces.as_deref());
         Self {
             client_id: &request.client_id,
-            wtns: match &request.service_number {
-                OneOrMany::One(serial) => std::slice::from_ref(serial),
-                OneOrMany::Many(serials) => serials,
-            },
+            wtns,
             description: DESCRIPTION,
             contact: request.ticket_contact.as_ref(),
+            interfaces: interfaces.map(|of_first| BTreeMap::from([of_first])),
         }
     }
 }
@@ -55,6 +62,9 @@ impl OneCall for OutageTicketCreation {
     }
 
     fn success(request: &OutageTicketRequest, answer: &Success) -> Result<Reply, Malformed> {
+        if request.get_full_response == Some(true) {
+            return Ok(answer.as_is());
+        }
         let fields = answer.fields()?;
         let entries = fields.list(if fields.get("assets").is_some() { "assets" } else { "items" })?;
         let entry = entries.first().and_then(|entry| Fields::of(entry)).ok_or(Malformed::new("no entry"))?;
@@ -153,7 +163,13 @@ mod tests {
     #[test]
     fn the_text_without_a_ticket_names_the_devices_as_they_were_given() {
         let text = |service_number| {
-            no_ticket(&OutageTicketRequest { client_id: 1.into(), service_number, ticket_contact: None })
+            no_ticket(&OutageTicketRequest {
+                client_id: 1.into(),
+                service_number,
+                ticket_contact: None,
+                interfaces: None,
+                get_full_response: None,
+            })
         };
         assert!(text(OneOrMany::One("VC1".to_owned().into())).contains("for device VC1. This"));
         let many = OneOrMany::Many(vec!["VC1".to_owned().into(), "VC2".to_owned().into()]);

@@ -19,6 +19,7 @@ const SHORT: usize = 300;
 /// the existing deployment knows it; anything else is passed on with Bruin's own body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Failures {
+    refused: Option<&'static str>,
     not_found: Option<&'static str>,
     last_internal: u16,
     connection: &'static str,
@@ -27,6 +28,7 @@ pub(crate) struct Failures {
 impl Failures {
     /// `E-std` with `E-conn`: 401, 404 and 500 to 512 have fixed texts.
     pub(crate) const STANDARD: Self = Self {
+        refused: Some("Got 401 from Bruin"),
         not_found: Some("Resource not found"),
         last_internal: 512,
         connection: "Connection error in Bruin API. ",
@@ -35,8 +37,9 @@ impl Failures {
     /// `E-no404` and `E-no403-404`: these pass on Bruin's own body.
     pub(crate) const WITHOUT_404: Self = Self { not_found: None, ..Self::STANDARD };
 
-    /// Passes on status and body of everything but a refused token.
-    pub(crate) const AS_IS: Self = Self { not_found: None, last_internal: 499, ..Self::STANDARD };
+    /// Passes on status and body of everything.
+    pub(crate) const AS_IS: Self =
+        Self { refused: None, not_found: None, last_internal: 499, ..Self::STANDARD };
 
     /// With another text in front of the cause of a failed connection.
     pub(crate) const fn connection(mut self, text: &'static str) -> Self {
@@ -52,15 +55,13 @@ impl Failures {
 
     /// The reply to an answer outside 2xx.
     pub(crate) fn reply(&self, response: &Response) -> Reply {
-        match (response.status, self.not_found) {
+        match (response.status, self.refused, self.not_found) {
             // Nothing was executed, so a repeated request is tried again.
-            (401, _) => Reply::text(401, "Got 401 from Bruin").not_executed(),
-            (404, Some(text)) => Reply::text(404, text),
-            (status, _) if (500..=self.last_internal).contains(&status) => Reply::text(500, INTERNAL_ERROR),
-            (status, _) => match body(response) {
-                Some(body) => Reply::raw(status, body),
-                None => Reply::text(status, &response.short_text(SHORT)),
-            },
+            (401, Some(text), _) => Reply::text(401, text).not_executed(),
+            (401, None, _) => passed_on(response).not_executed(),
+            (404, _, Some(text)) => Reply::text(404, text),
+            (status, ..) if (500..=self.last_internal).contains(&status) => Reply::text(500, INTERNAL_ERROR),
+            _ => passed_on(response),
         }
     }
 
@@ -80,6 +81,14 @@ impl Failures {
     }
 }
 
+/// Status and body of any answer; what is no JSON as a short text.
+fn passed_on(response: &Response) -> Reply {
+    match body(response) {
+        Some(body) => Reply::raw(response.status, body),
+        None => Reply::text(response.status, &response.short_text(SHORT)),
+    }
+}
+
 /// The body when it is JSON, unchanged except for what no JSON reader takes; an empty one counts as null.
 fn body(response: &Response) -> Option<Box<RawValue>> {
     let text = response.text();
@@ -96,6 +105,7 @@ pub(crate) struct Success<'a> {
     pub(crate) status: u16,
     /// Legal JSON, or no JSON at all.
     text: Cow<'a, str>,
+    response: &'a Response,
 }
 
 const NOT_JSON: Malformed = Malformed { reason: "not JSON", text: INTERNAL_ERROR };
@@ -112,12 +122,17 @@ impl<'a> Success<'a> {
                 Cow::Owned(legal) => Cow::Owned(legal),
             }
         };
-        Self { status: response.status, text }
+        Self { status: response.status, text, response }
     }
 
     /// Status and body unchanged.
     pub(crate) fn as_is(&self) -> Reply {
         self.as_is_with(self.status)
+    }
+
+    /// Status and body unchanged; what is no JSON as a short text.
+    pub(crate) fn passed_on(&self) -> Reply {
+        passed_on(self.response)
     }
 
     /// The body unchanged under another status.

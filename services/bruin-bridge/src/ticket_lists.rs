@@ -19,6 +19,10 @@ use crate::subject::Subject;
 /// Statuses, or pages after the first, which are asked for at the same time.
 const AT_ONCE: usize = 4;
 const PAGE_SIZE: u32 = 100;
+/// So many pages are asked for at most, whatever Bruin says how many there are: more do not fit into the deadline.
+const MOST_PAGES: u64 = 1_000;
+/// Pages may be smaller than asked for, but so many times only.
+const SMALLER_AT_MOST: u64 = 10;
 /// Pauses before the second and the third try of a page.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
 
@@ -146,6 +150,9 @@ impl PagedList<'_> {
             // Pages were shorter than announced: one more, and no further.
             found.add(self.page(pages + 1).await?);
         }
+        if found.wants_more() {
+            tracing::warn!(total, found = found.tickets.len(), "Bruin announced more tickets than it gave");
+        }
         Ok(found.tickets)
     }
 
@@ -223,9 +230,12 @@ impl Collected {
     }
 }
 
-/// How many pages there are by the first one's word. Bruin may give smaller pages than asked for.
+/// How many pages there are by the first one's word, within limits: a total may be wrong. Bruin may give smaller pages
+/// than asked for.
 fn pages(total: u64, size: u32, on_first: usize) -> u64 {
-    total.div_ceil((on_first as u64).clamp(1, u64::from(size.max(1))))
+    let size = u64::from(size.max(1));
+    let limit = total.div_ceil(size).saturating_mul(SMALLER_AT_MOST).saturating_add(1).min(MOST_PAGES);
+    total.div_ceil((on_first as u64).clamp(1, size)).min(limit)
 }
 
 #[cfg(test)]
@@ -261,6 +271,11 @@ mod tests {
             (101, 100, 100, 2),
             (201, 100, 50, 5),
             (5, 2, 0, 5),
+            // What only a wrong total can say.
+            (1_000, 100, 1, 101),
+            (1_000_000, 100, 1, 1_000),
+            (u64::MAX, 1, 1, 1_000),
+            (u64::MAX, 100, 100, 1_000),
         ] {
             assert_eq!(pages(total, size, on_first), expected, "{total} by {size}");
         }

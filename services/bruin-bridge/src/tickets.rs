@@ -2,10 +2,13 @@
 
 use bus::Reply;
 use contracts::bruin::{
-    OpenTicket, ResolveTicket, SingleBasicTicket, SingleBasicTicketRequest, TaskHistory, TaskHistoryRequest,
-    TicketCreation, TicketCreationRequest, TicketDetails, TicketDetailsRequest, TicketLineRequest,
-    TicketOverview, TicketOverviewRequest, TicketSeverity, TicketSeverityRequest,
+    OpenTicket, ResolveTicket, ResolveTicketRequest, SingleBasicTicket, SingleBasicTicketRequest,
+    TaskHistory, TaskHistoryRequest, TicketCreation, TicketCreationRequest, TicketDetails,
+    TicketDetailsRequest, TicketLineRequest, TicketOverview, TicketOverviewRequest, TicketSeverity,
+    TicketSeverityRequest,
 };
+use contracts::id::{DetailId, LinkInterface, TicketId};
+use serde::Serialize;
 use serde_json::{Value, json};
 use upstream::Call;
 
@@ -78,23 +81,34 @@ impl OneCall for OpenTicket {
     const FAILURES: Failures = Failures::STANDARD;
 
     fn call(_: &Bruin, request: &TicketLineRequest) -> Call {
-        line_status(request, "O")
+        let status = LineStatus { status: "O", interfaces: None };
+        line_status(&request.ticket_id, &request.detail_id, &status)
     }
 }
 
 impl OneCall for ResolveTicket {
     const FAILURES: Failures = Failures::STANDARD;
 
-    fn call(_: &Bruin, request: &TicketLineRequest) -> Call {
-        line_status(request, "R")
+    fn call(_: &Bruin, request: &ResolveTicketRequest) -> Call {
+        let status = LineStatus { status: "R", interfaces: request.interfaces.as_deref() };
+        line_status(&request.ticket_id, &request.detail_id, &status)
     }
 }
 
-fn line_status(request: &TicketLineRequest, status: &str) -> Call {
+/// The new status of a line.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct LineStatus<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interfaces: Option<&'a [LinkInterface]>,
+}
+
+fn line_status(ticket: &TicketId, line: &DetailId, status: &LineStatus<'_>) -> Call {
     Call::put("/api/Ticket/{ticket_id}/details/{detail_id}/status")
-        .segment("ticket_id", &request.ticket_id)
-        .segment("detail_id", &request.detail_id)
-        .json(&json!({"Status": status}))
+        .segment("ticket_id", ticket)
+        .segment("detail_id", line)
+        .json(status)
 }
 
 impl OneCall for TicketSeverity {

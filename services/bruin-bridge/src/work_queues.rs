@@ -57,6 +57,9 @@ enum Move {
 
 impl Subject for ChangeWorkQueue {
     async fn answer(bruin: &Bruin, request: &ChangeWorkQueueRequest, deadline: Instant) -> Reply {
+        if let Some(queue) = &request.work_queue_id {
+            return carry_out(bruin, request, &json!(queue), deadline).await;
+        }
         // Until the move nothing is changed, so a repeated request may try again.
         match decide(bruin, request, deadline).await {
             Ok(result) => carry_out(bruin, request, &result, deadline).await,
@@ -67,7 +70,7 @@ impl Subject for ChangeWorkQueue {
 
 /// The result by which the line gets to the queue, or the reply that says why there is none.
 async fn decide(bruin: &Bruin, request: &ChangeWorkQueueRequest, deadline: Instant) -> Result<Value, Reply> {
-    let ChangeWorkQueueRequest { ticket_id, detail_id, service_number, queue_name } = request;
+    let ChangeWorkQueueRequest { ticket_id, detail_id, service_number, queue_name, .. } = request;
     let mut call = Call::get("/api/Ticket/{ticket_id}/nextresult").segment("ticket_id", ticket_id);
     if let Some(detail_id) = detail_id {
         call = call.query("DetailId", detail_id);
@@ -87,7 +90,7 @@ async fn decide(bruin: &Bruin, request: &ChangeWorkQueueRequest, deadline: Insta
             ),
         )
     };
-    let response = bruin.read(call, deadline).await.map_err(|error| failed(FAILURES.no_answer(&error)))?;
+    let response = bruin.look_up(call, deadline).await.map_err(|error| failed(FAILURES.no_answer(&error)))?;
     if !response.is_success() {
         return Err(failed(FAILURES.reply(&response)));
     }

@@ -9,8 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use common::{Bridge, PATIENCE};
 use futures::future::join_all;
 use serde_json::json;
-use testkit::Rule;
 use testkit::recordings::Stage;
+use testkit::{Front, Rule};
 
 const DETAILS: &str = "bruin.ticket.details.request";
 const LOGIN: &str = "^/identity/connect/token$";
@@ -97,6 +97,31 @@ async fn without_a_token_the_bridge_serves_and_recovers_on_demand() {
     };
     tokio::time::timeout(PATIENCE, recovered).await.expect("a login on demand");
     bridge.until_ready().await;
+}
+
+#[tokio::test]
+async fn only_the_apis_certificates_can_go_unverified() {
+    let stage = Stage::start("bruin-bridge").await;
+    let behind = stage.upstream.base().socket_addrs(|| None).unwrap()[0];
+    let front = Front::tls(behind, "localhost", "http/1.1").await;
+    let url = format!("https://localhost:{}", front.address().port());
+    let (unverified, body) = (("BRUIN_VERIFY_TLS", "false"), json!({"ticket_id": 1}));
+    stage.upstream.rules(vec![details()]);
+
+    let bridge = Bridge::start_on(stage, &[("BRUIN_BASE_URL", &url), unverified]).await;
+    assert_eq!(bridge.ask(DETAILS, &body).await.0, 200);
+    let stage = bridge.stop().await;
+
+    stage.upstream.take_calls();
+    let bridge = Bridge::start_on(stage, &[("BRUIN_LOGIN_URL", &url), unverified]).await;
+    assert_eq!(bridge.ask(DETAILS, &body).await, (500, json!("Missing BEARER token")));
+    let stage = bridge.stop().await;
+    assert!(stage.upstream.take_calls().is_empty(), "the secret stays here");
+
+    let authority = front.ca_file().display().to_string();
+    let trusted = [("BRUIN_LOGIN_URL", url.as_str()), unverified, ("BRUIN_CA_FILE", &authority)];
+    let bridge = Bridge::start_on(stage, &trusted).await;
+    assert_eq!(bridge.ask(DETAILS, &body).await.0, 200);
 }
 
 #[tokio::test]

@@ -175,6 +175,30 @@ async fn identical_reads_in_flight_share_calls() {
 }
 
 #[tokio::test]
+async fn slow_reads_leave_places_for_writes_and_their_look_ups() {
+    let bridge = Bridge::start_with(&[("BRUIN_MAX_IN_FLIGHT", "4")]).await;
+    let stub = &bridge.stage.upstream;
+    let slow = Rule::on("GET", "/details$").delay(Duration::from_secs(60));
+    stub.rules(vec![slow, queues(), accepted()]);
+    bridge.take_calls();
+    let reading = join_all((0..8).map(|ticket| {
+        let bridge = &bridge;
+        async move { bridge.ask_as(&ticket.to_string(), DETAILS, &json!({"ticket_id": ticket})).await }
+    }));
+    let writing = async {
+        assert!(stub.until(PATIENCE, |calls| calls.len() == 3).await);
+        for (subject, body, _) in writes() {
+            assert_eq!(bridge.ask(subject, &body).await.0, 200, "{subject}");
+        }
+        assert_eq!(stub.calls_to("/details").len(), 3, "three quarters of the places");
+    };
+    tokio::select! {
+        replies = reading => panic!("nothing was written meanwhile: {replies:?}"),
+        () = writing => {}
+    }
+}
+
+#[tokio::test]
 async fn a_read_after_a_write_asks_anew() {
     let bridge = Bridge::start().await;
     let stub = &bridge.stage.upstream;

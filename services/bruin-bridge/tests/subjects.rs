@@ -1,12 +1,15 @@
 //! Every subject: success, each upstream status, missing and malformed input, unknown fields.
+#![allow(clippy::panic, reason = "helpers of tests end the test")]
 
 mod cases;
 mod common;
 
 use cases::{Case, cases, own_text, with_unknown};
 use common::Bridge;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::Rule;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn successes_are_called_and_reshaped_as_specified() {
@@ -151,6 +154,99 @@ async fn some_later_subjects_pass_everything_on() {
             assert_eq!(call.query.last().map_or("", |(name, _)| name), query, "{subject}");
         }
     }
+}
+
+#[tokio::test]
+async fn some_later_subjects_pass_on_texts_and_refusals_too() {
+    let bridge = Bridge::start().await;
+    let message = json!({"message": "m"});
+    for (subject, body) in [
+        ("bruin.get.asset.topics", json!({"client_id": "1", "service_number": "VC1"})),
+        (
+            "bruin.subscribe.user",
+            json!({"ticket_id": 1, "user_email": "a@example.com", "subscription_type": 2}),
+        ),
+        ("bruin.email.status", json!({"email_id": 7, "email_status": "New"})),
+        ("bruin.email.reply", json!({"parent_email_id": 7, "reply_body": "x"})),
+    ] {
+        for status in [200, 202, 404, 502] {
+            let rule = |method| Rule::on(method, "^/api/").status(status).text("Accepted\n for later");
+            bridge.stage.upstream.rules(vec![rule("GET"), rule("POST")]);
+            let got = bridge.ask_as(&format!("text {status}"), subject, &body).await;
+            assert_eq!(got, (u64::from(status), json!("Accepted for later")), "{subject}");
+        }
+        let rule = |method| Rule::on(method, "^/api/").status(401).json(&message);
+        bridge.stage.upstream.rules(vec![rule("GET"), rule("POST")]);
+        bridge.take_calls();
+        assert_eq!(bridge.ask_as("refused", subject, &body).await, (401, message.clone()), "{subject}");
+        assert_eq!(bridge.take_calls().len(), 2, "{subject}: once more with a new token");
+        let rule = |method| Rule::on(method, "^/api/").json(&message);
+        bridge.stage.upstream.rules(vec![rule("GET"), rule("POST")]);
+        let again = bridge.ask_as("refused", subject, &body).await;
+        assert_eq!(again, (200, message.clone()), "{subject}: a refusal is not remembered");
+    }
+}
+
+/// What the bridge sends to Bruin for a request, and what it replies.
+async fn sent(bridge: &Bridge, id: &str, subject: &str, body: &Value) -> (Value, (u64, Value)) {
+    bridge.take_calls();
+    let reply = bridge.ask_as(id, subject, body).await;
+    let [call] = &bridge.take_calls()[..] else { panic!("{subject}: not one call") };
+    (call.json(), reply)
+}
+
+#[tokio::test]
+async fn fields_of_a_later_revision_are_sent_on() {
+    const OUTAGE: &str = "bruin.ticket.creation.outage.request";
+    let bridge = Bridge::start().await;
+    let answer = json!({"assets": [{"ticketId": 0, "errorCode": 471}]});
+    bridge.stage.upstream.rules(vec![
+        Rule::on("POST", "/repair$").json(&answer),
+        Rule::on("PUT", "/status$").json(&json!({})),
+        Rule::on("PUT", "/details/work$").json(&json!({"message": "success"})),
+    ]);
+
+    let repair = json!({
+        "ClientID": 1, "WTNs": ["VC1", "VC2"], "RequestDescription": "MetTel's IPA -- Service Outage Trouble",
+    });
+    let mut body = json!({"client_id": 1, "service_number": ["VC1", "VC2"], "get_full_response": false});
+    let (call, reply) = sent(&bridge, "plain", OUTAGE, &body).await;
+    assert_eq!((call, reply.0), (repair.clone(), 503));
+    body["interfaces"] = json!(["GE1", "GE2"]);
+    body["get_full_response"] = json!(true);
+    let (call, reply) = sent(&bridge, "full", OUTAGE, &body).await;
+    let mut with_interfaces = repair;
+    with_interfaces["WtnInterfaces"] = json!({"VC1": ["GE1", "GE2"]});
+    assert_eq!((call, reply), (with_interfaces, (200, answer)), "without the special statuses");
+
+    let line = json!({"ticket_id": 1, "detail_id": 2, "interfaces": ["GE1"]});
+    let resolved = sent(&bridge, "r", "bruin.ticket.status.resolve", &line).await.0;
+    assert_eq!(resolved, json!({"Status": "R", "Interfaces": ["GE1"]}));
+    let opened = sent(&bridge, "o", "bruin.ticket.status.open", &line).await.0;
+    assert_eq!(opened, json!({"Status": "O"}));
+
+    let queue = json!({"ticket_id": 1, "detail_id": 2, "queue_name": "Q", "work_queue_id": 620});
+    let (call, reply) = sent(&bridge, "w", "bruin.ticket.change.work", &queue).await;
+    assert_eq!(call, json!({"details": [{"detailId": 2}], "notes": [], "resultTypeId": 620}));
+    assert_eq!(reply, (200, json!({"message": "success"})));
+}
+
+#[tokio::test]
+async fn a_blank_in_a_query_is_sent_as_a_plus() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let bruin = format!("http://{}", listener.local_addr().unwrap());
+    let bridge = Bridge::start_with(&[("BRUIN_BASE_URL", &bruin)]).await;
+    let body = json!({"service_number": "VC 1+"});
+    let answering = async {
+        let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
+        (line, stream) // closed only when the answer has been read
+    };
+    let (reply, (line, _)) = futures::join!(bridge.ask("bruin.customer.get.info", &body), answering);
+    assert_eq!(reply, (200, json!([])));
+    assert_eq!(line, "GET /api/Inventory?ServiceNumber=VC+1%2B HTTP/1.1\r\n");
 }
 
 #[tokio::test]

@@ -4,15 +4,18 @@ use bus::{Bus, RequestError};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use contracts::{
-    bruin::{AttributeRequest, Client, ClientInfo, ClientInfoRequest, ManagementStatus, SiteDetailsRequest},
-    customer_cache::{BruinClientInfo, CachedEdge, SiteDetails},
-    id::ClientId,
+    Rpc as _,
+    bruin::{AttributeRequest, ClientInfo, ClientInfoRequest, ManagementStatus, SiteDetailsRequest},
+    customer_cache::SiteDetails,
+    id::{ClientId, SiteId},
 };
 use indexmap::IndexMap;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
     config::Config,
+    entry::CheckedEdge,
     listing::ListedEdge,
     offset,
     trouble::{Kind, Troubles},
@@ -22,7 +25,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Verdict {
     /// Monitored.
-    Monitored(Box<CachedEdge>),
+    Monitored(Box<CheckedEdge>),
     /// Not monitored (any more): removed from the stored list.
     Invalid,
     /// Bruin could not tell: the stored entry survives.
@@ -36,7 +39,8 @@ pub fn is_monitored(status: &Value, client: &ClientId, config: &Config) -> bool 
     config.whitelisted_statuses.iter().any(|listed| listed == status) && !pending
 }
 
-/// Checks one edge; `inventories` gets all clients of a serial that has several.
+/// Checks one edge; also all clients, as received, of a serial that has several. Only an empty list of clients says that
+/// nobody has the edge: a reply that cannot be read says nothing.
 pub async fn check(
     bus: &Bus,
     config: &Config,
@@ -44,7 +48,7 @@ pub async fn check(
     now: DateTime<Utc>,
     fallback: Tz,
     troubles: &Troubles,
-) -> (Verdict, Vec<BruinClientInfo>) {
+) -> (Verdict, Vec<Value>) {
     let clients = match clients(bus, &edge).await {
         Ok(clients) => clients,
         Err(error) => {
@@ -54,29 +58,40 @@ pub async fn check(
     };
     let several = if clients.len() > 1 { clients.clone() } else { Vec::new() };
     let Some(client) = clients.into_iter().next() else { return (Verdict::Invalid, several) };
+    let Some(client) = Client::of(client) else {
+        troubles.say(Kind::ClientInfo, edge.serial.as_str(), "the first client has no client id");
+        return (Verdict::Unknown, several);
+    };
     (of_client(bus, config, edge, client, now, fallback, troubles).await, several)
 }
 
-async fn clients(bus: &Bus, edge: &ListedEdge) -> Result<Vec<BruinClientInfo>, RequestError> {
+async fn clients(bus: &Bus, edge: &ListedEdge) -> Result<Vec<Value>, RequestError> {
     let request =
         ClientInfoRequest { service_number: edge.serial.as_str().into(), filters: IndexMap::default() };
-    let reply = bus.request::<ClientInfo>(&request).await?;
-    Ok(reply.0.into_iter().filter_map(client_info).collect())
+    bus.request_fields::<ClientInfo, _>(&request, ClientInfo::TIMEOUT).await
 }
 
-fn client_info(client: Client) -> Option<BruinClientInfo> {
-    Some(BruinClientInfo {
-        client_id: client.client_id?,
-        client_name: client.client_name,
-        site_id: client.site_id,
-    })
+/// The client that counts: the first of the client info.
+struct Client {
+    client_id: ClientId,
+    site_id: Option<SiteId>,
+    received: Value,
+}
+
+impl Client {
+    /// `None` when nothing can be asked about it.
+    fn of(received: Value) -> Option<Self> {
+        let client_id = ClientId::deserialize(received.get("client_id")?).ok()?;
+        let site_id = received.get("site_id").and_then(|id| SiteId::deserialize(id).ok());
+        Some(Self { client_id, site_id, received })
+    }
 }
 
 async fn of_client(
     bus: &Bus,
     config: &Config,
     edge: ListedEdge,
-    client: BruinClientInfo,
+    client: Client,
     now: DateTime<Utc>,
     fallback: Tz,
     troubles: &Troubles,
@@ -95,12 +110,12 @@ async fn of_client(
             return Verdict::Unknown;
         }
     }
-    let Some(site_id) = client.site_id.clone() else {
+    let Some(site_id) = client.site_id else {
         troubles.say(Kind::SiteDetails, edge.serial.as_str(), "the client info names no site");
         return Verdict::Unknown;
     };
     let request = SiteDetailsRequest {
-        client_id: client.client_id.clone().into(),
+        client_id: client.client_id.into(),
         site_id: site_id.into(),
         filters: IndexMap::default(),
     };
@@ -113,15 +128,35 @@ async fn of_client(
     };
     let tz_offset = Some(offset::tz_offset(&document, now, fallback));
     document.shift_remove("tzOffset");
-    Verdict::Monitored(Box::new(CachedEdge {
+    Verdict::Monitored(Box::new(CheckedEdge {
         edge: edge.edge,
         edge_name: edge.name,
         last_contact: edge.last_contact,
         logical_ids: edge.logical_ids,
         serial_number: edge.serial,
         ha_serial_number: edge.partner,
-        bruin_client_info: client,
+        bruin_client_info: client.received,
         site_details: SiteDetails { tz_offset, document },
         links_configuration: edge.links_configuration,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_client_is_kept_as_received_and_needs_an_id() {
+        let odd = json!({"site_id": "7", "client_id": 5, "client_name": ["x"], "new": null});
+        let client = Client::of(odd.clone()).unwrap();
+        assert_eq!((client.client_id, client.site_id), (5.into(), Some("7".into())));
+        assert_eq!(client.received, odd);
+        for unusable in
+            [json!({}), json!({"client_id": null}), json!({"client_id": {}}), json!([5, "x", 7]), json!(null)]
+        {
+            assert!(Client::of(unusable.clone()).is_none(), "{unusable}");
+        }
+    }
 }

@@ -18,9 +18,9 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// `DUPLICATE_INVENTORIES_RECIPIENT`: who gets the e-mails.
     pub recipient: String,
-    /// `REFRESH_JOB_INTERVAL`: from the end of a refresh to the next one.
+    /// `REFRESH_JOB_INTERVAL`: from the end of a refresh to the next one, cut to whole minutes.
     pub refresh_interval: Duration,
-    /// `REFRESH_CHECK_INTERVAL`: how often it is looked whether a refresh is due.
+    /// `REFRESH_CHECK_INTERVAL`: how often it is looked whether a refresh is due, cut to whole minutes.
     pub check_interval: Duration,
     /// `BLACKLISTED_EDGES`: never cached.
     pub blacklisted_edges: Vec<EdgeIdentity>,
@@ -45,8 +45,8 @@ impl FromEnvironment for Config {
         let current_environment = env.current_environment();
         let hosts = env.json("VELOCLOUD_HOSTS", r#"a JSON list of hosts, e.g. ["vco1.example.net"]"#);
         let recipient = env.required("DUPLICATE_INVENTORIES_RECIPIENT", "an e-mail address");
-        let refresh_interval = env.required_seconds("REFRESH_JOB_INTERVAL");
-        let check_interval = env.required_seconds("REFRESH_CHECK_INTERVAL");
+        let refresh_interval = env.required_job_interval("REFRESH_JOB_INTERVAL");
+        let check_interval = env.required_job_interval("REFRESH_CHECK_INTERVAL");
         let blacklisted_edges =
             env.json("BLACKLISTED_EDGES", r#"a JSON list of {"host","enterprise_id","edge_id"}, perhaps []"#);
         let blacklisted_pending_clients =
@@ -72,5 +72,34 @@ impl FromEnvironment for Config {
             velocloud_requests: velocloud_requests?.max(1),
             drop_missing_after: drop_missing_after?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::Environment;
+
+    use super::*;
+
+    #[test]
+    fn intervals_are_cut_to_whole_minutes_where_there_is_one() {
+        for (set, seconds) in [("14400", 14_400), ("14459", 14_400), ("119", 60), ("60", 60), ("59", 59)] {
+            let config: Config = Environment::from([
+                ("REDIS_CUSTOMER_CACHE_HOSTNAME", "redis"),
+                ("TIMEZONE", "US/Eastern"),
+                ("CURRENT_ENVIRONMENT", "dev"),
+                ("VELOCLOUD_HOSTS", "[]"),
+                ("DUPLICATE_INVENTORIES_RECIPIENT", "ops@example.com"),
+                ("REFRESH_JOB_INTERVAL", set),
+                ("REFRESH_CHECK_INTERVAL", set),
+                ("BLACKLISTED_EDGES", "[]"),
+                ("BLACKLISTED_CLIENTS_WITH_PENDING_STATUS", "[]"),
+                ("WHITELISTED_MANAGEMENT_STATUSES", "[]"),
+            ])
+            .read()
+            .unwrap();
+            let interval = Duration::from_secs(seconds);
+            assert_eq!((config.refresh_interval, config.check_interval), (interval, interval), "{set}");
+        }
     }
 }

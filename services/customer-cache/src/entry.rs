@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use caching::Entry as _;
 use contracts::{
-    customer_cache::{CachedEdge, EdgeIdentity},
+    customer_cache::{CachedEdge, EdgeIdentity, LinkConfiguration, LogicalId, SiteDetails},
     id::Serial,
     instant, json,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
 /// A cached edge. Its text is kept as it was stored, so that fields of other versions survive. Cheap to clone.
@@ -23,6 +23,29 @@ pub struct Entry {
     /// Last contact with VeloCloud; `None` when unknown or unreadable.
     pub last_contact: Option<chrono::DateTime<chrono::Utc>>,
     text: Arc<RawValue>,
+}
+
+/// A freshly checked edge as it is stored: a [`CachedEdge`], with the client exactly as Bruin sent it.
+#[derive(Debug, Serialize)]
+pub struct CheckedEdge {
+    /// Identity in VeloCloud.
+    pub edge: EdgeIdentity,
+    /// The edge's name.
+    pub edge_name: Option<String>,
+    /// Last contact with VeloCloud, unchanged.
+    pub last_contact: Option<String>,
+    /// The links' logical ids.
+    pub logical_ids: Vec<LogicalId>,
+    /// Serial number.
+    pub serial_number: Serial,
+    /// The partner's serial number.
+    pub ha_serial_number: Option<Serial>,
+    /// The first client of the client info, as received.
+    pub bruin_client_info: Value,
+    /// Bruin's site document, with the offset of its local time.
+    pub site_details: SiteDetails,
+    /// Configuration of the WAN links.
+    pub links_configuration: Vec<LinkConfiguration>,
 }
 
 /// The fields that are read of a stored text.
@@ -60,8 +83,8 @@ impl caching::Entry for Entry {
 
 impl Entry {
     /// An entry of a freshly checked edge.
-    pub fn new(cached: &CachedEdge) -> Option<Self> {
-        Self::read(serde_json::value::to_raw_value(cached).ok()?)
+    pub fn new(checked: &CheckedEdge) -> Option<Self> {
+        Self::read(serde_json::value::to_raw_value(checked).ok()?)
     }
 
     /// All fields, leniently.

@@ -3,7 +3,7 @@
 //! Every few hours the edges of all configured hosts are listed ([`listing`]), checked one by one against Bruin
 //! ([`check`]), laid over the stored list ([`crossing`]) and stored, one list for each host, in a Redis of their own
 //! ([`store`]). [`refresh`] is the job that does it; [`serving`] answers `customer.cache.get` from the stored lists.
-//! [`report`] and [`trouble`] write the texts for people.
+//! [`report`] and [`trouble`] write the texts for people; [`rows`] reads lists with odd elements.
 
 pub mod check;
 pub mod config;
@@ -13,6 +13,7 @@ pub mod listing;
 pub mod offset;
 pub mod refresh;
 pub mod report;
+pub mod rows;
 pub mod serving;
 pub mod store;
 pub mod trouble;

@@ -1,22 +1,29 @@
 //! What VeloCloud says of a host's edges (spec `customer-cache`, Behaviour 2 to 4).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use bus::{Bus, RequestError};
 use contracts::{
+    Rpc,
     customer_cache::{EdgeIdentity, LinkConfiguration, LogicalId},
     id::{Id, Serial},
+    lenient,
     velocloud::{
-        EdgeFullId, EdgeWithLinks, EnterpriseEdges, EnterpriseEdgesRequest, LinkWithEdge, LinksConfiguration,
-        LinksConfigurationRequest, LinksWithEdgeInfo, LinksWithEdgeInfoRequest,
+        EdgeFullId, EnterpriseEdgeLink, EnterpriseEdges, EnterpriseEdgesRequest, LinkWithEdge,
+        LinksConfiguration, LinksConfigurationRequest, LinksWithEdgeInfo, LinksWithEdgeInfoRequest,
     },
 };
 use futures::{StreamExt, stream};
+use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::trouble::{Kind, Troubles};
+use crate::{
+    rows::Rows,
+    trouble::{Kind, Troubles},
+};
 
 /// How long a host's link list may take (spec, "Requests").
-const LINK_LIST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(300);
+const LINK_LIST_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// An edge as VeloCloud tells it.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,12 +81,26 @@ fn listed(row: &LinkWithEdge, blacklist: &[EdgeIdentity]) -> Option<ListedEdge> 
     })
 }
 
+/// An edge in the list of its enterprise.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct EnterpriseEdge {
+    #[serde(deserialize_with = "lenient::or_default")]
+    id: Option<Id>,
+    #[serde(deserialize_with = "lenient::or_default")]
+    links: Rows<EnterpriseEdgeLink>,
+}
+
 /// The logical ids of one enterprise's edges, by edge id (Behaviour 3).
-pub fn logical_ids(edges: Vec<EdgeWithLinks>) -> HashMap<i64, Vec<LogicalId>> {
+pub fn logical_ids(edges: Vec<EnterpriseEdge>) -> HashMap<i64, Vec<LogicalId>> {
+    let odd: usize = edges.iter().map(|edge| edge.links.odd).sum();
+    if odd > 0 {
+        tracing::warn!(odd, "links of an enterprise's edges cannot be read and are left out");
+    }
     edges
         .into_iter()
         .filter_map(|edge| {
-            let links = edge.links.into_iter();
+            let links = edge.links.rows.into_iter();
             let ids =
                 links.map(|link| LogicalId { interface_name: link.interface, logical_id: link.logical_id });
             Some((edge.id?.as_i64()?, ids.collect()))
@@ -87,16 +108,47 @@ pub fn logical_ids(edges: Vec<EdgeWithLinks>) -> HashMap<i64, Vec<LogicalId>> {
         .collect()
 }
 
+/// The configuration of a WAN link. One that lacks a field is of no use to anybody and is left out (Improve 4).
+#[derive(Debug, Deserialize)]
+struct ConfiguredLink {
+    interfaces: Vec<String>,
+    mode: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl From<ConfiguredLink> for LinkConfiguration {
+    fn from(link: ConfiguredLink) -> Self {
+        Self { interfaces: link.interfaces, mode: Some(link.mode), kind: Some(link.kind) }
+    }
+}
+
+/// Asks for a list. Its odd elements are left out; `about` names it in the log then.
+async fn ask<R: Rpc, T: DeserializeOwned + Send + 'static>(
+    bus: &Bus,
+    request: &R::Request,
+    within: Duration,
+    about: &str,
+) -> Result<Vec<T>, RequestError> {
+    let Rows { rows, odd } = bus.request_fields::<R, Rows<T>>(request, within).await?;
+    if odd > 0 {
+        tracing::warn!(
+            subject = R::SUBJECT,
+            about,
+            odd,
+            "elements of a list cannot be read and are left out"
+        );
+    }
+    Ok(rows)
+}
+
 /// A host's link list; `None`, with the trouble noted, when it cannot be had.
 pub async fn rows(bus: &Bus, host: &str, troubles: &Troubles) -> Option<Vec<LinkWithEdge>> {
     let request = LinksWithEdgeInfoRequest { host: host.to_owned() };
-    match bus.request_within::<LinksWithEdgeInfo>(&request, LINK_LIST_TIMEOUT).await {
-        Ok(rows) => Some(rows),
-        Err(error) => {
-            troubles.note(Kind::LinkList, host, &error);
-            None
-        }
-    }
+    ask::<LinksWithEdgeInfo, _>(bus, &request, LINK_LIST_TIMEOUT, host)
+        .await
+        .inspect_err(|error| troubles.note(Kind::LinkList, host, error))
+        .ok()
 }
 
 /// Adds the logical ids and the links' configuration to the edges of one host, with at most `concurrency` requests at a
@@ -113,9 +165,9 @@ pub async fn enrich(
         .map(|enterprise| async move {
             let request =
                 EnterpriseEdgesRequest { host: host.to_owned(), enterprise_id: Id::from(enterprise) };
-            let edges = bus.request::<EnterpriseEdges>(&request).await;
-            let edges = edges
-                .inspect_err(|error| troubles.note(Kind::EnterpriseEdges, &enterprise.to_string(), error));
+            let about = enterprise.to_string();
+            let edges = ask::<EnterpriseEdges, _>(bus, &request, EnterpriseEdges::TIMEOUT, &about).await;
+            let edges = edges.inspect_err(|error| troubles.note(Kind::EnterpriseEdges, &about, error));
             (enterprise, logical_ids(edges.unwrap_or_default()))
         })
         .buffer_unordered(concurrency)
@@ -138,18 +190,18 @@ async fn links_configuration(bus: &Bus, edge: &ListedEdge, troubles: &Troubles) 
         enterprise_id: Id::from(edge.edge.enterprise_id),
         edge_id: Id::from(edge.edge.edge_id),
     });
-    match bus.request::<LinksConfiguration>(&request).await {
-        Ok(links) => links
-            .into_iter()
-            .map(|link| LinkConfiguration { interfaces: link.interfaces, mode: link.mode, kind: link.kind })
-            .collect(),
+    let serial = edge.serial.as_str();
+    let links =
+        ask::<LinksConfiguration, ConfiguredLink>(bus, &request, LinksConfiguration::TIMEOUT, serial).await;
+    match links {
+        Ok(links) => links.into_iter().map(LinkConfiguration::from).collect(),
         // An edge without a WAN module is ordinary (Improve 6): no trouble.
         Err(RequestError::Refused { status: Some(404), .. }) => {
-            tracing::debug!(serial = edge.serial.as_str(), "no links configuration");
+            tracing::debug!(serial, "no links configuration");
             Vec::new()
         }
         Err(error) => {
-            troubles.note(Kind::LinksConfiguration, edge.serial.as_str(), &error);
+            troubles.note(Kind::LinksConfiguration, serial, &error);
             Vec::new()
         }
     }
@@ -215,16 +267,32 @@ mod tests {
 
     #[test]
     fn logical_ids_keep_the_order_of_the_links() {
-        let edges: Vec<EdgeWithLinks> = serde_json::from_value(json!([
-            {"id": 2, "links": [{"interface": "GE1", "logicalId": "a"}, {"interface": "GE2", "logicalId": null}]},
+        let edges: Rows<EnterpriseEdge> = serde_json::from_value(json!([
+            {"id": 2, "links": [{"interface": "GE1", "logicalId": "a"}, 7, {"interface": "GE2", "logicalId": null}]},
             {"id": null, "links": []},
-            {"id": 3}
+            {"id": 3},
+            {"id": 4, "links": null}
         ]))
         .unwrap();
-        let ids = logical_ids(edges);
+        let ids = logical_ids(edges.rows);
         let names: Vec<_> =
             ids[&2].iter().map(|id| (id.interface_name.as_deref(), id.logical_id.as_deref())).collect();
         assert_eq!(names, [(Some("GE1"), Some("a")), (Some("GE2"), None)]);
-        assert_eq!(ids[&3], []);
+        assert_eq!((&ids[&3], &ids[&4]), (&vec![], &vec![]));
+    }
+
+    #[test]
+    fn a_link_configuration_that_lacks_a_field_is_left_out() {
+        let links: Rows<ConfiguredLink> = serde_json::from_value(json!([
+            {"mode": "PUBLIC", "type": "WIRED"},
+            {"interfaces": ["GE1"], "type": "WIRED"},
+            {"interfaces": ["GE1"], "mode": "PUBLIC"},
+            {"interfaces": ["GE1"], "mode": null, "type": "WIRED"},
+            {"interfaces": ["GE2"], "mode": "PRIVATE", "type": "WIRELESS", "isp": "x"}
+        ]))
+        .unwrap();
+        let kept: Vec<LinkConfiguration> = links.rows.into_iter().map(LinkConfiguration::from).collect();
+        assert_eq!(json!(kept), json!([{"interfaces": ["GE2"], "mode": "PRIVATE", "type": "WIRELESS"}]));
+        assert_eq!(links.odd, 4);
     }
 }

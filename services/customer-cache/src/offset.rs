@@ -6,19 +6,19 @@ use serde_json::{Map, Value};
 
 /// Hours between UTC and a site's local time at `now`, cut to whole hours towards zero.
 ///
-/// From the site's `timeZone` (a name under `US/`), else from the ZIP of its address, else the offset of `fallback`.
+/// From the site's `timeZone` (a name under `US/`); from the ZIP of its address when that is null or empty. Whatever goes
+/// wrong, a document without `timeZone` included: the offset of `fallback`.
 pub fn tz_offset(site: &Map<String, Value>, now: DateTime<Utc>, fallback: Tz) -> i32 {
-    let named = site.get("timeZone").and_then(Value::as_str).filter(|name| !name.is_empty());
-    let zone = match named {
-        Some(name) => format!("US/{name}").parse().ok(),
-        None => site
-            .get("address")
-            .and_then(|address| address.get("zip"))
-            .and_then(Value::as_str)
-            .and_then(zone_of_zip),
-    };
-    let zone = zone.unwrap_or(fallback);
+    let zone = zone_of_site(site).unwrap_or(fallback);
     zone.offset_from_utc_datetime(&now.naive_utc()).fix().local_minus_utc() / 3600
+}
+
+fn zone_of_site(site: &Map<String, Value>) -> Option<Tz> {
+    match site.get("timeZone")? {
+        Value::String(name) if !name.is_empty() => format!("US/{name}").parse().ok(),
+        Value::Null | Value::String(_) => zone_of_zip(site.get("address")?.get("zip")?.as_str()?),
+        _ => None,
+    }
 }
 
 /// The time zone of most places of a US ZIP (`12345` or `12345-6789`), by its first three digits.
@@ -97,20 +97,23 @@ mod tests {
         assert_eq!(offset(site.clone(), JANUARY), -8);
         assert_eq!(offset(site, JULY), -7);
         assert_eq!(offset(json!({"timeZone": "", "address": {"zip": "85001"}}), JULY), -7);
-        assert_eq!(offset(json!({"address": {"zip": "00901"}}), JULY), -4);
-        assert_eq!(offset(json!({"address": {"zip": "96813"}}), JULY), -10);
+        assert_eq!(offset(json!({"timeZone": null, "address": {"zip": "00901"}}), JULY), -4);
+        assert_eq!(offset(json!({"timeZone": null, "address": {"zip": "96813"}}), JULY), -10);
     }
 
     #[test]
     fn whatever_goes_wrong_falls_back() {
         for site in [
             json!({}),
+            json!({"address": {"zip": "96813"}}),
             json!({"timeZone": "Nowhere"}),
             json!({"timeZone": null, "address": null}),
             json!({"timeZone": null, "address": {"zip": null}}),
             json!({"timeZone": null, "address": {"zip": "1234"}}),
             json!({"timeZone": null, "address": {"zip": "00000"}}),
             json!({"timeZone": 5}),
+            json!({"timeZone": ["Pacific"], "address": {"zip": "96813"}}),
+            json!({"timeZone": false, "address": {"zip": "96813"}}),
         ] {
             assert_eq!(offset(site.clone(), JANUARY), -5, "{site}");
         }

@@ -1,22 +1,22 @@
 //! The refresh job (spec `customer-cache`, Behaviour 1 and 6, and Improve 3, 6 to 8 and 10).
 //!
 //! A tick looks whether a refresh is due, and does it under a lease, so that of several replicas one refreshes. Hosts
-//! that failed are tried again with the next tick; all others wait for the whole interval. A stored list is only ever
-//! replaced as a whole, and never by one that is empty because of a failure upstream.
+//! that failed are tried again with the next tick; all others wait for the whole interval. When the refreshing replica
+//! dies, another one that stands by begins anew. A stored list is only ever replaced as a whole, and never by one that is
+//! empty because of a failure upstream.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use bus::{Bus, StoreError};
 use caching::{Attempts, Done, Notifier};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use contracts::{
     customer_cache::{CachedEdge, EdgeIdentity},
     id::Serial,
 };
 use futures::{StreamExt, future, stream};
+use indexmap::IndexMap;
 use parking_lot::Mutex;
 use runtime::Clock;
 use tokio::sync::Semaphore;
@@ -68,10 +68,30 @@ enum Due {
     Retry(Vec<String>),
 }
 
+/// What VeloCloud lists.
+struct Listing {
+    /// The edges, by the host that their rows name (Behaviour 1.5): a host without edges is in no group.
+    groups: IndexMap<String, Vec<ListedEdge>>,
+    /// The asked hosts whose list was had, though perhaps an empty one.
+    complete: HashSet<String>,
+}
+
 /// What one host's refresh came to.
 struct HostRefresh {
     host: String,
     failed: bool,
+    inventories: Inventories,
+}
+
+/// What Bruin says of a host's edges.
+#[derive(Default)]
+struct Checked {
+    /// Entries of the monitored edges, in list order.
+    monitored: Vec<Entry>,
+    /// Identities of those that are not monitored (any more).
+    invalid: HashSet<EdgeIdentity>,
+    /// How many edges Bruin could not tell of.
+    unknown: usize,
     inventories: Inventories,
 }
 
@@ -86,8 +106,19 @@ impl Refresh {
         }
         let lock = &self.store.lease();
         let attempts = Attempts { lock, clock: &self.clock, stop: &self.stop, until: None };
-        caching::refresh_until_done(attempts, |number| self.refresh(number)).await?;
+        let began = self.clock.now();
+        caching::refresh_until_done(attempts, || self.is_left(began), |number| self.refresh(number)).await?;
         Ok(())
+    }
+
+    /// Whether another replica has left anything to do since this tick began. A retry that failed there again waits for
+    /// the next tick.
+    async fn is_left(&self, began: DateTime<Utc>) -> anyhow::Result<bool> {
+        Ok(match self.due().await? {
+            Due::Nothing => false,
+            Due::All => true,
+            Due::Retry(_) => self.store.ended().await?.is_none_or(|ended| ended < began),
+        })
     }
 
     async fn due(&self) -> Result<Due, StoreError> {
@@ -111,97 +142,102 @@ impl Refresh {
             Due::Retry(hosts) => hosts.clone(),
         };
         let troubles = Arc::new(Troubles::default());
-        let listed = self.list(&hosts, &troubles).await;
-        if listed.values().flatten().all(Vec::is_empty) {
-            if due == Due::All {
-                if attempt >= TELL_FROM_ATTEMPT {
-                    self.notifier.slack(&report::no_edges_alert(&self.environment, attempt)).await;
-                }
-                self.tell(&troubles).await;
-                return Ok(Done::No);
+        let seen = self.stored_elsewhere(&hosts).await?;
+        let Listing { groups, complete } = self.list(&hosts, seen, &troubles).await;
+        if due == Due::All && groups.is_empty() {
+            if attempt >= TELL_FROM_ATTEMPT {
+                self.notifier.slack(&report::no_edges_alert(&self.environment, attempt)).await;
             }
             self.tell(&troubles).await;
-            return Ok(Done::Yes);
+            return Ok(Done::No);
         }
         let checks = Semaphore::new(self.config.edge_checks);
-        let refreshes = hosts.iter().map(|host| {
-            let edges = listed.get(host).cloned().flatten();
-            self.refresh_host(host, edges, &checks, &troubles)
+        let refreshes = groups.into_iter().map(|(host, edges)| {
+            let complete = complete.contains(&host);
+            self.refresh_host(host, edges, complete, &checks, &troubles)
         });
         let results = future::join_all(refreshes).await;
-        let mut inventories = Inventories::new();
-        for result in results {
-            self.store.set_failed(&result.host, result.failed).await?;
-            inventories.extend(result.inventories);
+        let failed: HashSet<&String> =
+            results.iter().filter(|result| result.failed).map(|result| &result.host).collect();
+        for host in &hosts {
+            self.store.set_failed(host, failed.contains(host) || !complete.contains(host)).await?;
         }
+        let now = self.clock.now();
         if due == Due::All {
             let interval = chrono::Duration::from_std(self.config.refresh_interval)?;
-            self.store.set_next_refresh(self.clock.now() + interval).await?;
+            self.store.set_next_refresh(now + interval).await?;
         }
+        self.store.set_ended(now).await?;
         self.tell(&troubles).await;
+        let inventories = results.into_iter().flat_map(|result| result.inventories).collect();
         self.tell_inventories(inventories, due == Due::All).await;
         Ok(Done::Yes)
     }
 
-    /// The edges of each host; `None` for a host whose list could not be had. A serial belongs to the first host that
-    /// lists it, in configuration order.
-    async fn list(&self, hosts: &[String], troubles: &Troubles) -> HashMap<String, Option<Vec<ListedEdge>>> {
-        let rows = future::join_all(hosts.iter().map(|host| listing::rows(&self.bus, host, troubles))).await;
-        let mut seen = HashSet::new();
-        let mut listed: Vec<(String, Option<Vec<ListedEdge>>)> = hosts
-            .iter()
-            .zip(rows)
-            .map(|(host, rows)| {
-                let edges =
-                    rows.map(|rows| listing::reduce(&rows, &self.config.blacklisted_edges, &mut seen));
-                (host.clone(), edges)
-            })
-            .collect();
-        let enriching = listed.iter_mut().filter_map(|(host, edges)| {
-            let edges = edges.as_mut()?;
-            Some(listing::enrich(&self.bus, host, edges, self.config.velocloud_requests, troubles))
-        });
-        future::join_all(enriching).await;
-        listed.into_iter().collect()
+    /// The serials that are stored for the configured hosts other than `hosts`, to which they belong: a refresh of some
+    /// hosts must not list them a second time.
+    async fn stored_elsewhere(&self, hosts: &[String]) -> Result<HashSet<Serial>, StoreError> {
+        let mut serials = HashSet::new();
+        for host in self.config.hosts.iter().filter(|host| !hosts.contains(host)) {
+            serials.extend(self.store.entries(host).await?.iter().map(|entry| entry.serial.clone()));
+        }
+        Ok(serials)
     }
 
+    /// The edges of the hosts. A serial belongs to the first host that lists it, in configuration order; those which are
+    /// `seen` already are left out.
+    async fn list(&self, hosts: &[String], mut seen: HashSet<Serial>, troubles: &Troubles) -> Listing {
+        let rows = future::join_all(hosts.iter().map(|host| listing::rows(&self.bus, host, troubles))).await;
+        let mut listing = Listing { groups: IndexMap::new(), complete: HashSet::new() };
+        for (host, rows) in hosts.iter().zip(rows) {
+            let Some(rows) = rows else { continue };
+            listing.complete.insert(host.clone());
+            for edge in listing::reduce(&rows, &self.config.blacklisted_edges, &mut seen) {
+                listing.groups.entry(edge.edge.host.clone()).or_default().push(edge);
+            }
+        }
+        let enriching = listing.groups.iter_mut().map(|(host, edges)| {
+            listing::enrich(&self.bus, host, edges, self.config.velocloud_requests, troubles)
+        });
+        future::join_all(enriching).await;
+        listing
+    }
+
+    /// Refreshes one host. `complete` says that its own list was had, so that what is not in it is missing.
     async fn refresh_host(
         &self,
-        host: &str,
-        edges: Option<Vec<ListedEdge>>,
+        host: String,
+        edges: Vec<ListedEdge>,
+        complete: bool,
         checks: &Semaphore,
         troubles: &Troubles,
     ) -> HostRefresh {
-        let mut refresh =
-            HostRefresh { host: host.to_owned(), failed: true, inventories: Inventories::new() };
-        let Some(edges) = edges else { return refresh };
         let serials: HashSet<Serial> =
             edges.iter().flat_map(|edge| edge.partner.iter().chain([&edge.serial])).cloned().collect();
-        let (new, invalid, inventories) = self.check_all(edges, checks, troubles).await;
-        refresh.inventories = inventories;
-        if new.is_empty() {
-            tracing::error!(host, "no edge is left after crossing with Bruin; the stored list stays");
-            self.notifier.slack(&report::empty_host_alert(&self.environment, host)).await;
-            // A host that lists nothing did not fail; one whose edges are all unknown or invalid is looked at again.
-            refresh.failed = !serials.is_empty();
-            return refresh;
-        }
-        match self.store_host(host, new, &invalid, &serials).await {
-            Ok(()) => refresh.failed = false,
-            Err(error) => tracing::error!(host, %error, "the host's list could not be stored"),
-        }
-        refresh
+        let mut checked = self.check_all(edges, checks, troubles).await;
+        let inventories = std::mem::take(&mut checked.inventories);
+        let failed = if checked.monitored.is_empty() {
+            tracing::error!(
+                host,
+                unknown = checked.unknown,
+                "no edge is left after crossing with Bruin; the stored list stays"
+            );
+            self.notifier.slack(&report::empty_host_alert(&self.environment, &host)).await;
+            // Where Bruin did tell, asking again soon brings nothing else.
+            checked.unknown > 0
+        } else {
+            let stored = self.store_host(&host, checked, complete, &serials).await;
+            stored
+                .inspect_err(|error| tracing::error!(host, %error, "the host's list could not be stored"))
+                .is_err()
+        };
+        HostRefresh { host, failed, inventories }
     }
 
-    /// Checks all edges of a host; the entries of the monitored ones in list order, and the invalid identities.
-    async fn check_all(
-        &self,
-        edges: Vec<ListedEdge>,
-        checks: &Semaphore,
-        troubles: &Troubles,
-    ) -> (Vec<Entry>, HashSet<EdgeIdentity>, Inventories) {
+    /// Checks all edges of a host.
+    async fn check_all(&self, edges: Vec<ListedEdge>, checks: &Semaphore, troubles: &Troubles) -> Checked {
         let now = self.clock.now();
-        let mut checked = stream::iter(edges)
+        let mut verdicts = stream::iter(edges)
             .map(|edge| async move {
                 let (identity, serial) = (edge.edge.clone(), edge.serial.clone());
                 // Never closed, so a permit always comes.
@@ -211,28 +247,28 @@ impl Refresh {
                 (identity, serial, verdict, several)
             })
             .buffered(self.config.edge_checks);
-        let (mut entries, mut invalid, mut inventories) = (Vec::new(), HashSet::new(), Inventories::new());
-        while let Some((identity, serial, verdict, several)) = checked.next().await {
+        let mut checked = Checked::default();
+        while let Some((identity, serial, verdict, several)) = verdicts.next().await {
             if !several.is_empty() {
-                inventories.insert(serial, several);
+                checked.inventories.insert(serial, several);
             }
             match verdict {
-                Verdict::Monitored(edge) => entries.extend(Entry::new(&edge)),
+                Verdict::Monitored(edge) => checked.monitored.extend(Entry::new(&edge)),
                 Verdict::Invalid => {
-                    invalid.insert(identity);
+                    checked.invalid.insert(identity);
                 }
-                Verdict::Unknown => {}
+                Verdict::Unknown => checked.unknown += 1,
             }
         }
-        (entries, invalid, inventories)
+        checked
     }
 
     /// Crosses the new list with the stored one, stores the result, and mails the snapshots.
     async fn store_host(
         &self,
         host: &str,
-        new: Vec<Entry>,
-        invalid: &HashSet<EdgeIdentity>,
+        checked: Checked,
+        complete: bool,
         listed: &HashSet<Serial>,
     ) -> anyhow::Result<()> {
         let stored = match self.store.list(host).await? {
@@ -241,16 +277,18 @@ impl Refresh {
         };
         let missing = self.store.missing(host).await?;
         let cleanup = Cleanup {
-            invalid,
+            invalid: &checked.invalid,
             blacklist: &self.config.blacklisted_edges,
             listed,
             missing: &missing,
-            drop_after: self.config.drop_missing_after,
+            drop_after: if complete { self.config.drop_missing_after } else { 0 },
         };
         let old: Vec<CachedEdge> = stored.iter().filter_map(Entry::cached).collect();
-        let crossing = crossing::cross(stored, crossing::with_standbys(new), &cleanup);
+        let crossing = crossing::cross(stored, crossing::with_standbys(checked.monitored), &cleanup);
         self.store.put_list(host, &crossing.kept).await?;
-        self.store.set_missing(host, &crossing.missing).await?;
+        if complete {
+            self.store.set_missing(host, &crossing.missing).await?;
+        }
         tracing::info!(host, edges = crossing.kept.len(), "the host's list is refreshed");
         let crossed: Vec<CachedEdge> = crossing.crossed.iter().filter_map(Entry::cached).collect();
         let mail = report::snapshot(

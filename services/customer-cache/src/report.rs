@@ -4,15 +4,15 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use caching::mail::{escape, stamp};
 use chrono::{DateTime, Utc};
 use contracts::{
-    customer_cache::{BruinClientInfo, CachedEdge},
+    customer_cache::CachedEdge,
     id::Serial,
     notifier::{EmailData, EmailFile},
 };
 use indexmap::IndexMap;
 use serde_json::Value;
 
-/// A client's inventory items of one serial.
-pub type Inventories = IndexMap<Serial, Vec<BruinClientInfo>>;
+/// The client info, as received, of each serial that has more than one inventory item.
+pub type Inventories = IndexMap<Serial, Vec<Value>>;
 
 /// A list of cached edges as CSV.
 ///
@@ -68,11 +68,12 @@ pub fn snapshot(
     Ok(EmailData {
         recipient: recipient.to_owned(),
         subject: format!("Customer cache snapshots. Environment: {environment}. Host: {host}. {now}"),
-        text: "Two CSV files are attached: the former and the current state of the customer cache."
-            .to_owned(),
+        // Word for word the existing deployment's, as its recorded mails show.
+        text: "this is the accessible text for the email".to_owned(),
         html: format!(
-            "<p>Two CSV files are attached: the former and the current state of the customer cache of host {host}.</p>\
-             <p>Mails from environments other than production can be disregarded. All times are UTC.</p>",
+            "In this email you will see attached 2 CSV files: the prior and current status of the customer cache for \
+             the host {host}. If the environment is not 'production' disregard this.Please note that timestamps in \
+             the files and in the subject are in UTC.",
             host = escape(host),
         ),
         images: vec![],
@@ -128,12 +129,16 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn client(name: &str) -> Value {
+        json!({"client_id": 11111, "client_name": name, "site_id": 222})
+    }
+
     fn edge(name: &str) -> CachedEdge {
         serde_json::from_value(json!({
             "edge": {"host": "vco1.example.net", "enterprise_id": 12, "edge_id": 345}, "edge_name": "Store 7",
             "last_contact": null, "serial_number": "VC1234567",
             "logical_ids": [{"interface_name": "GE1", "logical_id": "00:27:04:aa:bb:cc:0000"}],
-            "bruin_client_info": {"client_id": 11111, "client_name": name, "site_id": 222}
+            "bruin_client_info": client(name)
         }))
         .unwrap()
     }
@@ -172,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_inventory_mail_lists_every_serial() {
-        let inventories = Inventories::from([("VC1".into(), vec![edge("<A>").bruin_client_info; 2])]);
+        let inventories = Inventories::from([("VC1".into(), vec![client("<A>"); 2])]);
         let now = "2021-01-05T13:57:07Z".parse().unwrap();
         let mail = multiple_inventories(now, "ops@example.com", &inventories);
         assert_eq!(mail.subject, "Serials with multiple inventory items (January 05 2021 - 13:57:07)");

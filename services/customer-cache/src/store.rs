@@ -6,6 +6,7 @@
 //! | `{ENVIRONMENT_NAME}-next_refresh_date` | when the next refresh is due, `06/30/2021, 11:55:00`, UTC |
 //! | `customer-cache:{ENVIRONMENT_NAME}:retry` | set: hosts whose last refresh failed |
 //! | `customer-cache:{ENVIRONMENT_NAME}:missing:{host}` | hash: serial to the number of refreshes in which it was missing |
+//! | `customer-cache:{ENVIRONMENT_NAME}:ended` | when a refresh last ended, of all hosts or of some, RFC 3339 |
 //! | `customer-cache:{ENVIRONMENT_NAME}:lease` | who refreshes at the moment, with a TTL |
 //!
 //! The first two are the existing deployment's; the others are this service's own.
@@ -13,7 +14,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bus::{RedisLink, RedisLock, StoreError};
-use caching::StoredLists;
+use caching::{LEASE, StoredLists};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use contracts::id::Serial;
 use redis::{Cmd, FromRedisValue, cmd};
@@ -23,8 +24,6 @@ use crate::entry::Entry;
 
 /// How long one command may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the lease lasts without being renewed.
-const LEASE: Duration = Duration::from_secs(60);
 const DATE_FORMAT: &str = "%m/%d/%Y, %H:%M:%S";
 
 /// The cache's Redis. Cheap to clone.
@@ -100,6 +99,23 @@ impl Store {
     pub async fn set_failed(&self, host: &str, failed: bool) -> Result<(), StoreError> {
         let command = if failed { "SADD" } else { "SREM" };
         self.run(cmd(command).arg(self.own_key("retry")).arg(host)).await
+    }
+
+    /// When a refresh last ended, whatever came of it; `None` when never, or when what is stored is no date.
+    ///
+    /// # Errors
+    /// When Redis cannot be asked.
+    pub async fn ended(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let text: Option<String> = self.run(cmd("GET").arg(self.own_key("ended"))).await?;
+        Ok(text.and_then(|text| text.parse().ok()))
+    }
+
+    /// Remembers when a refresh ended.
+    ///
+    /// # Errors
+    /// When Redis cannot be written.
+    pub async fn set_ended(&self, at: DateTime<Utc>) -> Result<(), StoreError> {
+        self.run(cmd("SET").arg(self.own_key("ended")).arg(at.to_rfc3339())).await
     }
 
     /// In how many refreshes in a row each serial was missing.

@@ -32,6 +32,8 @@ pub struct DigiBridge;
 impl Service for DigiBridge {
     const NAME: &'static str = "digi-bridge";
     const ABOUT: &'static str = "Reboots edges through their DiGi units and reads the recovery logs";
+    /// Only logs have it (spec, Configuration).
+    const NAMES_ENVIRONMENT: bool = false;
     type Config = Config;
 
     async fn start(ctx: Context, config: Config) -> anyhow::Result<()> {

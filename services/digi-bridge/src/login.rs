@@ -34,7 +34,8 @@ impl ClientLogin {
         Ok(Self { id: client_id.clone(), secret: client_secret.clone(), ttl: *token_ttl, created })
     }
 
-    /// How long a token is used: as long as DiGi says, but not longer than the setting.
+    /// After how long a token is old: when DiGi says so, but not later than the setting. An old one stays in use until a
+    /// login succeeds (spec, Failure handling).
     fn life(&self, expires_in: Option<f64>) -> Duration {
         let said = expires_in.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         said.filter(|said| !said.is_zero()).map_or(self.ttl, |said| said.min(self.ttl))

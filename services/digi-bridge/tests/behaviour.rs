@@ -128,6 +128,23 @@ async fn a_token_is_renewed_before_it_expires() {
     assert!(stage.upstream.until(PATIENCE, |calls| logins(calls) >= 3).await);
 }
 
+/// Spec, "Failure handling": the old token is kept.
+#[tokio::test]
+async fn while_no_login_succeeds_the_old_token_stays_in_use_beyond_its_time() {
+    let stage = Stage::start("digi-bridge").await;
+    stage.upstream.fallback(vec![token("old", 3600)]);
+    let _running = stage.run::<DigiBridge>(&[("DIGI_TOKEN_TTL", "1")]).await;
+    let fails = Rule::on("POST", LOGIN).status(500);
+    stage.upstream.rules(vec![fails, Rule::on("GET", LOGS).json(&json!({"Logs": []}))]).take_calls();
+    // One failed login comes ahead of the token's end, the others afterwards.
+    while logins(&stage.upstream.calls()) < 3 {
+        let (status, body) = stage.ask("get.digi.recovery.logs", json!({})).await;
+        assert_eq!((status, body), (200, json!({"Logs": []})));
+    }
+    let calls = stage.upstream.calls_to("/Logs");
+    assert!(calls.iter().all(|call| call.header("authorization") == Some("Bearer old")));
+}
+
 #[tokio::test]
 async fn a_dry_run_validates_answers_and_sends_nothing() {
     let stage = Stage::start("digi-bridge").await;

@@ -95,6 +95,14 @@ pub struct Verdict {
     pub forget: bool,
 }
 
+/// What is answered when the call for the result brought no answer. "No connection" and "no token" are outcomes like any
+/// other that is not 2xx. Of a call that was sent and not answered nothing is known, nor of one that came too late to be
+/// sent: the task may be done.
+pub fn no_result(error: &CallError) -> Verdict {
+    let forget = matches!(error, CallError::Connect(_) | CallError::NoSession(_));
+    Verdict { reply: no_answer(error), forget }
+}
+
 /// What came of a task (spec, Behaviour 2).
 pub fn result(serial: &DeviceSerial, answer: Answer) -> Verdict {
     let keep = |reply| Verdict { reply, forget: false };
@@ -187,6 +195,22 @@ mod tests {
         assert_eq!(shown(&no_answer(&no_token)), (500, json!("Missing BEARER token")));
         for error in [CallError::Timeout, CallError::Deadline, CallError::Closed("cut off".to_owned())] {
             assert_eq!(shown(&no_answer(&error)), (500, json!(format!("DRI: {error}"))));
+        }
+    }
+
+    #[test]
+    fn a_result_that_could_not_be_asked_for_ends_the_task_and_one_that_was_not_answered_does_not() {
+        let no_token = CallError::NoSession(Box::new(upstream::LoginError::Refused(500)));
+        for (error, forget) in [
+            (CallError::Connect("cannot connect".to_owned()), true),
+            (no_token, true),
+            (CallError::Closed("cut off".to_owned()), false),
+            (CallError::Timeout, false),
+            (CallError::Deadline, false),
+            (CallError::TooLarge(1), false),
+        ] {
+            let verdict = no_result(&error);
+            assert_eq!((verdict.reply.code(), verdict.forget), (500, forget), "{error:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime::{FromEnvironment, Invalid, Reader};
+use runtime::{FromEnvironment, Invalid, LONGEST_SECONDS, Reader};
 use secrecy::SecretString;
 use url::Url;
 
@@ -22,15 +22,11 @@ pub struct Config {
 
 impl FromEnvironment for Config {
     fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
-        const TASK_LIFE: &str = "a number of seconds, 1 or more";
-        let base_url = env.required("BASE_URL", "the URL of the DRI API, http or https");
+        const TASK_LIFE: &str = "a number of seconds, 1 to 315360000 (ten years)";
+        let base_url = env.required_http_url("BASE_URL", "the URL of the DRI API, http or https");
         let username = env.required("USERNAME", "the e-mail address of the login at DRI");
         let password = env.secret("PASSWORD", "the password of the login at DRI");
-        let task_life = env.or("DRI_DATA_REDIS_TTL", 300_u32, TASK_LIFE);
-        let task_life = match task_life {
-            Ok(0) => Err(env.reject("DRI_DATA_REDIS_TTL", TASK_LIFE)),
-            read => read,
-        };
+        let task_life = env.or_within("DRI_DATA_REDIS_TTL", 300, 1..=LONGEST_SECONDS, TASK_LIFE);
         Ok(Self {
             base_url: base_url?,
             username: username?,
@@ -65,9 +61,11 @@ mod tests {
         let config = environment.read::<Config>().unwrap();
         assert_eq!(config.task_life, Duration::from_secs(300));
         assert!(!format!("{config:?}").contains("topsecret"));
-        for odd in ["0", "-1", "soon"] {
+        for odd in ["0", "-1", "soon", "315360001"] {
             let error = environment.clone().with("DRI_DATA_REDIS_TTL", odd).read::<Config>().unwrap_err();
             assert!(error.to_string().contains("DRI_DATA_REDIS_TTL"), "{error}");
         }
+        let error = environment.with("BASE_URL", "ftp://dri.example.com").read::<Config>().unwrap_err();
+        assert!(error.to_string().contains("BASE_URL"), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bus::{RedisLock, Reply, StoreError};
 use contracts::dri::{DeviceSerial, ParametersRequest};
 use tokio::time::{Instant, sleep};
-use upstream::{Call, Upstream};
+use upstream::{Call, CallError, Upstream};
 
 use crate::api::{self, Answer};
 use crate::task::{self, TaskId, Tasks};
@@ -68,10 +68,10 @@ impl Fetching {
         if let Some(task) = self.tasks.known(serial).await.map_err(|error| unstored(&error))? {
             return Ok(task);
         }
-        let pending = api::pending(self.send(api::pending_call(serial), until).await?)?;
+        let pending = api::pending(self.send_or_reply(api::pending_call(serial), until).await?)?;
         let task = match task::largest(pending) {
             Some(task) => task,
-            None => api::created(serial, self.send(api::create_call(request), until).await?)?,
+            None => api::created(serial, self.send_or_reply(api::create_call(request), until).await?)?,
         };
         self.tasks.remember(serial, &task).await.map_err(|error| unstored(&error))?;
         Ok(task)
@@ -79,12 +79,10 @@ impl Fetching {
 
     /// Step 2: what came of the task.
     async fn result(&self, serial: &DeviceSerial, task: &TaskId, until: Instant) -> Reply {
-        let answer = match self.send(api::result_call(serial, task), until).await {
-            Ok(answer) => answer,
-            // No answer says nothing about the task.
-            Err(reply) => return reply,
+        let verdict = match self.send(api::result_call(serial, task), until).await {
+            Ok(answer) => api::result(serial, answer),
+            Err(error) => api::no_result(&error),
         };
-        let verdict = api::result(serial, answer);
         if verdict.forget
             && let Err(error) = self.tasks.forget(serial).await
         {
@@ -94,14 +92,14 @@ impl Fetching {
     }
 
     /// Sends a data call. A refused token was renewed and the call repeated once (Improve 2).
-    async fn send(&self, call: Call, until: Instant) -> Result<Answer, Reply> {
-        match self.dri.send(call.until(until)).await {
-            Ok(response) => Ok(response.into()),
-            Err(error) => {
-                tracing::warn!(%error, "call to DRI failed");
-                Err(api::no_answer(&error))
-            }
-        }
+    async fn send(&self, call: Call, until: Instant) -> Result<Answer, CallError> {
+        let sent = self.dri.send(call.until(until)).await;
+        sent.map(Answer::from).inspect_err(|error| tracing::warn!(%error, "call to DRI failed"))
+    }
+
+    /// The same where no answer means the same whatever the reason.
+    async fn send_or_reply(&self, call: Call, until: Instant) -> Result<Answer, Reply> {
+        self.send(call, until).await.map_err(|error| api::no_answer(&error))
     }
 }
 

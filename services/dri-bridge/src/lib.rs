@@ -69,7 +69,7 @@ fn dri(ctx: &Context, config: Config) -> anyhow::Result<Upstream> {
     let Config { username, password, .. } = config;
     let login = PasswordLogin { username, password, usage: usage.clone() };
     let dri = Upstream::new(settings, login, &ctx.metrics)?;
-    dri.on_answer(move |answer| usage.count(answer.method.as_str(), answer.route));
+    dri.on_start(move |call| usage.count(call.method.as_str(), call.route));
     Ok(dri)
 }
 

@@ -2,7 +2,8 @@
 
 use prometheus::{IntCounterVec, Opts, Registry};
 
-/// `dri_api_usage_total` by method and route. Serial numbers are not part of the routes (spec, Improve 8).
+/// `dri_api_usage_total` by method and route, of the calls that were started (spec, Metrics). Serial numbers are not part
+/// of the routes (Improve 8).
 #[derive(Clone)]
 pub(crate) struct ApiUsage(IntCounterVec);
 

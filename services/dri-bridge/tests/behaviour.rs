@@ -111,6 +111,26 @@ async fn an_id_is_forgotten_when_the_task_is_of_no_use_and_kept_while_it_may_be(
     }
 }
 
+/// "No connection" and "no token" are outcomes as other statuses are (spec, "Serves" and Behaviour 2).
+#[tokio::test]
+async fn an_id_is_forgotten_when_its_result_cannot_be_asked_for() {
+    let (stage, running) = Stage::with::<DriBridge>(&[]).await;
+    store(&stage, "700001", "1725608").await;
+    stage.upstream.down().await;
+    let (status, text) = ask(&stage, "700001").await;
+    assert_eq!(status, 500);
+    assert!(text.as_str().unwrap().starts_with("DRI: cannot connect"), "{text}");
+    assert_eq!(stored(&stage, "700001").await.0, None);
+    running.stop().await.unwrap();
+
+    stage.upstream.up().await;
+    stage.upstream.rules(vec![Rule::on("POST", "/auth/login$").status(500)]);
+    let _running = stage.run::<DriBridge>(&[]).await;
+    store(&stage, "700001", "1725608").await;
+    assert_eq!(ask(&stage, "700001").await, (500, json!("Missing BEARER token")));
+    assert_eq!(stored(&stage, "700001").await.0, None);
+}
+
 #[tokio::test]
 async fn a_failure_before_there_is_a_task_stores_nothing() {
     let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
@@ -298,6 +318,34 @@ async fn usage_is_counted_without_serials() {
             r#"dri_api_usage_total{endpoint_="/acs/device/{serial}/parameter_returnid",method="GET"} 2"#,
             r#"dri_api_usage_total{endpoint_="/acs/device/{serial}/parameter_tid",method="GET"} 2"#,
             r#"dri_api_usage_total{endpoint_="/acs/device/{serial}/taskpending",method="GET"} 2"#,
+            r#"dri_api_usage_total{endpoint_="/auth/login",method="POST"} 1"#,
+        ]
+    );
+}
+
+/// Also what is never answered.
+#[tokio::test]
+async fn usage_is_counted_when_a_call_is_started() {
+    let (stage, running) = Stage::with::<DriBridge>(&[]).await;
+    stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("Pending")]);
+    let hold = stage.upstream.hold();
+    let release = async {
+        assert!(
+            stage
+                .upstream
+                .until(PATIENCE, |calls| calls.iter().any(|c| c.path.ends_with("/taskpending")))
+                .await
+        );
+        let counted = running.metrics("dri_api_usage_total");
+        drop(hold);
+        counted
+    };
+    let (reply, counted) = tokio::join!(ask(&stage, "700001"), release);
+    assert_eq!(reply.0, 204);
+    assert_eq!(
+        counted,
+        [
+            r#"dri_api_usage_total{endpoint_="/acs/device/{serial}/taskpending",method="GET"} 1"#,
             r#"dri_api_usage_total{endpoint_="/auth/login",method="POST"} 1"#,
         ]
     );

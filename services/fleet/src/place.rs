@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, bail};
 use async_nats::{Client, ConnectOptions};
 use bus::{NatsOptions, RedisOptions};
-use runtime::{Environment, FromEnvironment, Invalid, ProcessSettings, Reader};
+use runtime::{Environment, FromEnvironment, Invalid, Needs, ProcessSettings, Reader};
 use secrecy::ExposeSecret;
 
 use crate::beacon;
@@ -34,7 +34,7 @@ impl Place {
         struct Shared(ProcessSettings);
         impl FromEnvironment for Shared {
             fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
-                ProcessSettings::read(env, "fleet", false).map(Self)
+                ProcessSettings::read(env, "fleet", Needs::NOTHING).map(Self)
             }
         }
         let running = beacon::seen(folder);
@@ -55,9 +55,9 @@ impl Place {
         Ok(Self { nats, redis: redis.then_some(found), max_payload })
     }
 
-    /// The NATS servers, for texts.
+    /// The NATS servers, for texts: without passwords.
     pub fn servers(&self) -> String {
-        self.nats.servers.join(",")
+        runtime::redact::redact(&self.nats.servers.join(",")).into_owned()
     }
 
     /// A connection for one command.

@@ -17,7 +17,7 @@ pub struct Config {
 
 impl FromEnvironment for Config {
     fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
-        let base_url = env.required("BASE_URL", "the URL of the Hawkeye API, http or https");
+        let base_url = env.required_http_url("BASE_URL", "the URL of the Hawkeye API, http or https");
         let username = env.required("CLIENT_USERNAME", "the user at Hawkeye");
         let password = env.secret("CLIENT_PASSWORD", "the password of this user");
         Ok(Self { base_url: base_url?, username: username?, password: password? })
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_not_shown() {
+    fn the_password_is_not_shown_and_the_url_is_one_of_http() {
         let environment = Environment::from([
             ("BASE_URL", "https://hawkeye.example.com/api"),
             ("CLIENT_USERNAME", "user"),
@@ -47,5 +47,7 @@ mod tests {
         ]);
         let config = environment.read::<Config>().unwrap();
         assert!(!format!("{config:?}").contains("topsecret"));
+        let error = environment.with("BASE_URL", "ftp://hawkeye.example.com").read::<Config>().unwrap_err();
+        assert!(error.to_string().contains("BASE_URL"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bus::Bus;
-use caching::{Attempts, Done, Ended, Notifier};
+use caching::{Attempts, Done, Notifier};
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::{
     Rpc,
@@ -34,8 +34,6 @@ use crate::{
 
 /// From this failed attempt on people are told.
 const TELL_FROM: u32 = 10;
-/// How often a replica looks whether another one's refresh is over.
-const LOOK: Duration = Duration::from_secs(30);
 
 /// Refreshes the list.
 pub struct Refresh {
@@ -77,22 +75,18 @@ impl Refresh {
         let began = self.clock.now();
         let until = began + TimeDelta::from_std(run_within(self.config.refresh_interval))?;
         let lock = &self.store.lease();
-        // Whoever had to wait for another replica has nothing left to do after it.
-        let mut enough_since = None;
-        loop {
-            let attempts = Attempts { lock, clock: &self.clock, stop: &self.stop, until: Some(until) };
-            match caching::refresh_until_done(attempts, |_| self.attempt(enough_since)).await? {
-                Ended::Done | Ended::Stopped => return Ok(()),
-                Ended::Elsewhere => enough_since = Some(began),
-            }
-            if self.clock.now() + LOOK >= until {
-                return Ok(());
-            }
-            tokio::select! {
-                () = self.clock.sleep(LOOK) => {}
-                () = self.stop.cancelled() => return Ok(()),
-            }
+        let attempts = Attempts { lock, clock: &self.clock, stop: &self.stop, until: Some(until) };
+        caching::refresh_until_done(attempts, || self.is_due(began), |_| self.attempt()).await?;
+        Ok(())
+    }
+
+    /// Whether no replica has refreshed since `began`.
+    async fn is_due(&self, began: DateTime<Utc>) -> anyhow::Result<bool> {
+        let refreshed = self.store.refreshed().await?.filter(|at| *at >= began);
+        if let Some(at) = refreshed {
+            self.show(at);
         }
+        Ok(refreshed.is_none())
     }
 
     /// The gauge of the last refresh from what is stored: a restart is no refresh.
@@ -111,14 +105,7 @@ impl Refresh {
         self.refreshed.set(at.timestamp() as f64);
     }
 
-    async fn attempt(&self, enough_since: Option<DateTime<Utc>>) -> anyhow::Result<Done> {
-        if let Some(since) = enough_since
-            && let Some(at) = self.store.refreshed().await?
-            && at >= since
-        {
-            self.show(at);
-            return Ok(Done::Yes);
-        }
+    async fn attempt(&self) -> anyhow::Result<Done> {
         let outcome = self.refresh().await;
         if matches!(outcome, Ok(Done::Yes)) {
             self.failures.store(0, Ordering::Relaxed);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{RedisLink, RedisLock, StoreError};
-use caching::StoredLists;
+use caching::{LEASE, StoredLists};
 use chrono::{DateTime, Utc};
 use redis::{Cmd, FromRedisValue, cmd};
 use tokio::time::Instant;
@@ -21,8 +21,6 @@ use crate::device::Device;
 
 /// How long one command may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the lease lasts without being renewed.
-const LEASE: Duration = Duration::from_secs(60);
 
 /// The cache's Redis. Cheap to clone.
 #[derive(Clone)]

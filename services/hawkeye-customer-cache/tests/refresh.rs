@@ -214,6 +214,25 @@ async fn where_bruin_cannot_tell_cached_devices_stay_and_one_message_tells_for_a
     service.stop().await.unwrap();
 }
 
+/// Improve 1: only an empty list of clients is a definite answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_client_info_cannot_be_read_cached_devices_stay() {
+    let stage = Stage::start("hawkeye-customer-cache").await;
+    peers(&stage, &(1..=6).map(reporting).collect::<Vec<_>>()).await;
+    let bodies = [json!([]), json!(null), json!("nobody"), json!({}), json!([5, client(5)[0]])];
+    let mut replies: Vec<(Value, Value)> =
+        (1..).zip(&bodies).map(|(number, body)| (of(number), ok(body))).collect();
+    replies.push((of(6), ok(&client(6))));
+    stage.peers.answer_by(CLIENT, replies).await;
+    let old: Vec<Value> = (1..=5).map(|number| device(number, "2020-12-31T00:00:00Z")).collect();
+    stage.store(LIST, &json!(old).to_string()).await;
+    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
+    refreshed(&stage, NOW).await;
+    let kept = [2, 3, 4, 5, 6].map(|number| format!("AABBCC{number:06}"));
+    assert_eq!(serials(&list(&stage).await), kept);
+    service.stop().await.unwrap();
+}
+
 /// Improve 2.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_never_replaced_by_an_empty_one() {

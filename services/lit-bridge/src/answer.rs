@@ -13,7 +13,7 @@ const CANCELLED: &str = "CancelDispatchServiceResponse";
 /// An operation, as far as its answers differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// A new dispatch: a success must tell its number.
+    /// A new dispatch: a success must have a number, of whatever kind.
     Create,
     /// A cancellation: `Status` may lie in an object of its own.
     Cancel,
@@ -62,15 +62,14 @@ fn status(object: &RawValue, operation: Operation) -> Result<u16, &'static str> 
     })
 }
 
-/// The number of the dispatch in an answer; `None` when there is none.
+/// The number of the dispatch in an answer, as it is logged: a text without its quotes; `None` when there is none.
 pub fn dispatch_number(object: &RawValue) -> Option<String> {
-    number(&fields(object)?)
+    let number = number(&fields(object)?)?.get();
+    Some(serde_json::from_str(number).unwrap_or_else(|_| number.to_owned()))
 }
 
-fn number(answer: &RawFields<'_>) -> Option<String> {
-    let dispatch = fields(answer.get("Dispatch")?)?;
-    let number: String = serde_json::from_str(dispatch.get("Dispatch_Number")?.get()).ok()?;
-    (!number.is_empty()).then_some(number)
+fn number<'a>(answer: &RawFields<'a>) -> Option<&'a RawValue> {
+    fields(answer.get("Dispatch")?)?.get("Dispatch_Number")
 }
 
 fn fields(raw: &RawValue) -> Option<RawFields<'_>> {
@@ -168,17 +167,20 @@ mod tests {
     }
 
     #[test]
-    fn a_new_dispatch_must_have_a_number() {
-        for (body, expected) in [
-            (r#"{"Status":"Success","Dispatch":{"Dispatch_Number":"DIS1"}}"#, 200),
-            (r#"{"Status":"Success","Dispatch":{"Dispatch_Number":null}}"#, 502),
-            (r#"{"Status":"Success","Dispatch":{"Dispatch_Number":""}}"#, 502),
-            (r#"{"Status":"Success","Dispatch":{}}"#, 502),
-            (r#"{"Status":"Success","Dispatch":null}"#, 502),
-            (r#"{"Status":"Success"}"#, 502),
-            (r#"{"Status":"error"}"#, 400),
+    fn a_new_dispatch_must_have_a_number_whatever_it_is() {
+        for (body, expected, logged) in [
+            (r#"{"Status":"Success","Dispatch":{"Dispatch_Number":"DIS1"}}"#, 200, Some("DIS1")),
+            (r#"{"Status":"Success","Dispatch":{"Dispatch_Number":null}}"#, 200, Some("null")),
+            (r#"{"Status":"Success","Dispatch":{"Dispatch_Number":""}}"#, 200, Some("")),
+            (r#"{"Status":"Success","Dispatch":{"Dispatch_Number":10001}}"#, 200, Some("10001")),
+            (r#"{"Status":"Success","Dispatch":{}}"#, 502, None),
+            (r#"{"Status":"Success","Dispatch":null}"#, 502, None),
+            (r#"{"Status":"Success"}"#, 502, None),
+            (r#"{"Status":"error"}"#, 400, None),
         ] {
             assert_eq!(read(body, Operation::Create), Ok(expected), "{body}");
+            let object = RawValue::from_string(body.to_owned()).unwrap();
+            assert_eq!(dispatch_number(&object).as_deref(), logged, "{body}");
         }
     }
 

@@ -8,9 +8,10 @@ pub mod imap;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use bus::{Call, Reply};
+use bus::{Call, Reply, RequestId};
 use chrono::{Days, NaiveDate};
-use contracts::notifier::{MailboxMessage, MailboxRequest, MarkReadRequest};
+use contracts::Rejected;
+use contracts::notifier::{MailboxMessage, MailboxRequest, MarkReadRequest, Wanted};
 use runtime::{Clock, WriteMode};
 use secrecy::SecretString;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -70,18 +71,23 @@ impl Mailboxes {
         self
     }
 
-    /// Answers a read: 200 with the mails, 400 for an unknown mailbox, 500 when it cannot be read.
+    /// Answers a read: 200 with the mails, 400 for an unknown mailbox, then for a filter or options of the wrong kind,
+    /// 500 when the mailbox cannot be read.
     pub async fn read(&self, call: Call<MailboxRequest>) -> Reply {
         let request = &call.request;
         let Some(account) = self.accounts.get(&request.email_account) else {
             return unknown(&request.email_account);
         };
-        if request.email_filter.is_empty() {
+        let wanted = match request.wanted() {
+            Ok(wanted) => wanted,
+            Err(Rejected { status, body }) => return Reply::json(status, &body).not_executed(),
+        };
+        if wanted.senders.is_empty() {
             return Reply::ok::<[MailboxMessage]>(&[]);
         }
         let began = Instant::now();
         let deadline = answer_by(call.deadline);
-        let outcome = self.read_before(deadline, &request.email_account, account, request).await;
+        let outcome = self.read_before(deadline, account, &call, &wanted).await;
         let outcome_label = if outcome.is_ok() { Outcome::Delivered } else { Outcome::Failed };
         self.metrics.mailbox_read(&request.email_account, outcome_label, began.elapsed());
         match outcome {
@@ -103,20 +109,16 @@ impl Mailboxes {
     async fn read_before(
         &self,
         deadline: Instant,
-        name: &str,
         account: &Account,
-        request: &MailboxRequest,
+        call: &Call<MailboxRequest>,
+        wanted: &Wanted,
     ) -> Result<Vec<MailboxMessage>, ImapError> {
-        let since = self.since(request.lookup_days.unwrap_or(1));
+        let since = self.since(wanted.lookup_days);
         let reading = async |folder: &mut Folder| {
-            let mut uids = BTreeSet::new();
-            for sender in &request.email_filter {
-                let found = folder.search(sender, since).await?;
-                // UIDs ascend with the time of arrival: the first are the oldest.
-                uids.extend(found.into_iter().take(request.max_messages.unwrap_or(usize::MAX)));
-            }
+            let uids = search(folder, wanted, since, &call.request_id).await?;
             folder.fetch(&uids, READ_LIMIT).await
         };
+        let name = &call.request.email_account;
         let fetched = self.in_session(deadline, Stage::Fetch, name, account, reading).await?;
         if !fetched.left_out.is_empty() {
             tracing::warn!(uids = ?fetched.left_out, "mails left out of a read: together they are too large");
@@ -181,6 +183,36 @@ impl Mailboxes {
     fn since(&self, days: u32) -> NaiveDate {
         let today = self.clock.now().date_naive();
         today.checked_sub_days(Days::new(u64::from(days))).unwrap_or(NaiveDate::MIN)
+    }
+}
+
+/// What the senders find together. One that cannot be searched for finds nothing, so that it does not hide the mails of
+/// the others; when that holds for all, no mail at all would be a wrong answer.
+async fn search(
+    folder: &mut Folder,
+    wanted: &Wanted,
+    since: NaiveDate,
+    request_id: &RequestId,
+) -> Result<BTreeSet<u32>, ImapError> {
+    let most = wanted.max_messages.unwrap_or(usize::MAX);
+    let mut uids = BTreeSet::new();
+    let mut failures = Vec::new();
+    for sender in &wanted.senders {
+        match folder.search(sender, since).await {
+            // UIDs ascend with the time of arrival: the first are the oldest.
+            Ok(found) => uids.extend(found.into_iter().take(most)),
+            Err(error) if error.leaves_session_usable() => failures.push(error),
+            Err(error) => return Err(error),
+        }
+    }
+    let failed = failures.len();
+    match failures.pop() {
+        Some(error) if failed == wanted.senders.len() => Err(error),
+        Some(error) => {
+            tracing::warn!(%request_id, failed, of = wanted.senders.len(), %error, "senders left out of a read");
+            Ok(uids)
+        }
+        None => Ok(uids),
     }
 }
 

@@ -69,8 +69,7 @@ impl SmsProvider {
         let (outcome, reply) = match self.deliver(&call.request, answer_by(call.deadline)).await {
             Ok(response) => {
                 let status = response.status;
-                let body = response.json().unwrap_or_else(|_| Value::String(response.text().into_owned()));
-                let reply = Reply::json(status, &SmsReply { status, body });
+                let reply = Reply::json(status, &SmsReply { status, body: answer(&response) });
                 if response.is_success() {
                     tracing::info!(request_id = %id, status, characters, "SMS sent");
                     (Outcome::Delivered, reply)
@@ -119,4 +118,10 @@ impl SmsProvider {
             }
         }
     }
+}
+
+/// What the provider said: the JSON of an acceptance; a refusal as text, whatever it looks like.
+fn answer(response: &Response) -> Value {
+    let accepted = if response.is_success() { response.json().ok() } else { None };
+    accepted.unwrap_or_else(|| Value::String(response.text().into_owned()))
 }

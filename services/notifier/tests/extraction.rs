@@ -78,7 +78,19 @@ fn single_parts_are_decoded_whatever_they_say_of_themselves() {
             "año nuevo",
         ),
         ("Content-Type: text/html; charset=utf-8\r\n", b"<b>x</b>\r\n", "<b>x</b>"),
-        ("Content-Type: application/pdf\r\n", b"%PDF", ""),
+        ("Content-Type: application/pdf\r\n", b"%PDF\xe9\r\n", "%PDFé"),
+        (
+            "Content-Type: application/json; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n",
+            b"eyJhIjogMX0NCg==\r\n",
+            "{\"a\": 1}",
+        ),
+        (
+            "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: quoted-printable\r\n\
+             Content-Disposition: attachment; filename=a.bin\r\n",
+            b"a=C3=B1o\r\n",
+            "año",
+        ),
+        ("Content-Type: image/png; name=a.png\r\nContent-ID: <a>\r\n", b"\x89PNG", "‰PNG"),
         ("Content-Type: ;;;\r\n", b"x\r\n", "x"),
     ] {
         let mut raw = format!("Subject: s\r\n{headers}\r\n").into_bytes();

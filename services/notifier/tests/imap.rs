@@ -10,6 +10,7 @@
 mod stage;
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use sandbox::{Fault, ThirdParty};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use stage::{INBOX, MailServers, PASSWORD, PATIENCE, body, call, now, until, url};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -79,12 +80,7 @@ async fn unread_mails_since_yesterday_are_read_and_stay_unread() {
     });
     let mailboxes = mailboxes(&servers);
 
-    let request = of(&["alerts@example.com", "fraud@example.com", "desk"]);
-    let (status, mails) = read(
-        &mailboxes,
-        MailboxRequest { email_filter: request.email_filter[..2].to_vec(), ..request.clone() },
-    )
-    .await;
+    let (status, mails) = read(&mailboxes, of(&["alerts@example.com", "fraud@example.com"])).await;
     assert_eq!(status, 200);
     assert_eq!(
         mails[0],
@@ -95,7 +91,8 @@ async fn unread_mails_since_yesterday_are_read_and_stay_unread() {
     assert_eq!(mails[1]["msg_uid"], second.to_string());
     assert_eq!(mails.as_array().unwrap().len(), 2);
     // Senders that match the same mails bring each once.
-    let all = MailboxRequest { lookup_days: Some(2), ..request };
+    let request = of(&["alerts@example.com", "fraud@example.com", "desk"]);
+    let all = MailboxRequest { lookup_days: Some(json!(2)), ..request };
     assert_eq!(uids(&mailboxes, all).await.len(), 4);
     assert_eq!(servers.seen(), [read_already]);
     assert_ne!(old, first);
@@ -120,7 +117,8 @@ async fn lookup_days_and_max_messages_widen_and_narrow_the_read() {
         (Some(3), Some(0), &all[..0]),
         (Some(3_650), Some(3), &all[..6]),
     ] {
-        let request = MailboxRequest { lookup_days: days, max_messages: most, ..request.clone() };
+        let (lookup_days, max_messages) = (days.map(Value::from), most.map(Value::from));
+        let request = MailboxRequest { lookup_days, max_messages, ..request.clone() };
         assert_eq!(uids(&mailboxes, request).await, expected, "{days:?} {most:?}");
     }
 }
@@ -134,6 +132,8 @@ async fn nothing_found_and_nobody_asked_for_are_empty_lists() {
     let commands = servers.commands(ThirdParty::Imap).len();
     assert_eq!(read(&mailboxes, of(&[])).await, (200, json!([])));
     until("the farewell", || servers.count(ThirdParty::Imap, "LOGOUT") == 1).await;
+    let empty_text = MailboxRequest { email_filter: json!(""), ..of(&[]) };
+    assert_eq!(read(&mailboxes, empty_text).await, (200, json!([])));
     assert!(servers.commands(ThirdParty::Imap).len() <= commands + 2, "an empty filter needs no session");
 }
 
@@ -200,6 +200,137 @@ async fn a_mailbox_that_cannot_be_read_is_a_500_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_sender_that_cannot_be_searched_for_hides_no_other() {
+    let servers = MailServers::start().await;
+    servers.arrive(now(), &from("a@example.com", "x"));
+    let other = servers.arrive(now(), &from("b@example.com", "x")).to_string();
+    let mailboxes = mailboxes(&servers);
+    servers.inject(ThirdParty::Imap, Fault::status(400).on("SEARCH").times(1));
+    assert_eq!(uids(&mailboxes, of(&["a@example.com", "b@example.com"])).await, [&*other]);
+    // Those that no command can hold do not even reach the server.
+    for sender in ["josé@example.com", "a@example.com\r\nA9 LOGOUT"] {
+        assert_eq!(uids(&mailboxes, of(&[sender, "b@example.com"])).await, [&*other], "{sender:?}");
+    }
+    let text = "The mailbox cannot be read: the search failed: the sender cannot be searched for";
+    assert_eq!(read(&mailboxes, of(&["josé", "ann\n"])).await, (500, json!(text)));
+    let lenient = mailboxes.failures_as_empty(true);
+    assert_eq!(read(&lenient, of(&["josé", "ann\n"])).await, (200, json!([])));
+}
+
+#[tokio::test]
+async fn a_text_as_filter_is_searched_for_character_by_character() {
+    let servers = MailServers::start().await;
+    let a = servers.arrive(now(), &from("a@x.y", "x")).to_string();
+    let z = servers.arrive(now(), &from("z@x.y", "x")).to_string();
+    let mailboxes = mailboxes(&servers);
+    let filtered = |filter: &str| MailboxRequest { email_filter: json!(filter), ..of(&[]) };
+    // The `a` of no other part of "Desk <a@x.y>".
+    assert_eq!(uids(&mailboxes, filtered("a")).await, [&*a]);
+    assert_eq!(uids(&mailboxes, filtered("az")).await, [a, z]);
+}
+
+/// What a server sends to the commands of a session that reads mails: these, with sizes as it tells them.
+struct Liar {
+    mails: Vec<(u32, Option<usize>, usize)>,
+    /// Whether it says BAD to the question for sizes.
+    refuses_sizes: bool,
+}
+
+impl Liar {
+    /// Serves one session; the sets of UIDs whose mails were asked for.
+    async fn serve(self) -> (MailServer, tokio::task::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let session = tokio::spawn(async move {
+            let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+            stream.write_all(b"* OK ready\r\n").await.unwrap();
+            let mut asked = Vec::new();
+            let mut line = String::new();
+            while stream.read_line(&mut line).await.unwrap() > 0 {
+                let (tag, command) = line.trim_end().split_once(' ').unwrap();
+                let set = command.strip_prefix("UID FETCH ").and_then(|rest| rest.split_once(' '));
+                let mut outcome = "OK";
+                let mut answer = String::new();
+                if let Some((set, items)) = set {
+                    let wanted: Vec<u32> = set.split(',').map(|uid| uid.parse().unwrap()).collect();
+                    let mails = self.mails.iter().filter(|(uid, ..)| wanted.contains(uid));
+                    if items.contains("RFC822.SIZE") {
+                        outcome = if self.refuses_sizes { "BAD" } else { "OK" };
+                        for (uid, told, _) in mails {
+                            if let (Some(told), false) = (told, self.refuses_sizes) {
+                                write!(answer, "* {uid} FETCH (UID {uid} RFC822.SIZE {told})\r\n").unwrap();
+                            }
+                        }
+                    } else {
+                        asked.push(set.to_owned());
+                        for (uid, _, size) in mails {
+                            let mail = "x".repeat(*size);
+                            write!(answer, "* {uid} FETCH (UID {uid} BODY[] {{{size}}}\r\n{mail})\r\n")
+                                .unwrap();
+                        }
+                    }
+                }
+                write!(answer, "{tag} {outcome} done\r\n").unwrap();
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                if command == "LOGOUT" {
+                    break;
+                }
+                line.clear();
+            }
+            asked
+        });
+        let endpoint = Endpoint::imap(Some(&url(&format!("imap://{address}")))).unwrap();
+        (MailServer::new(endpoint).unwrap(), session)
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_that_arrive_are_limited_whatever_sizes_are_told() {
+    for (what, mails, refuses_sizes, arrived, left_out, asked) in [
+        (
+            "true sizes: what does not fit is not asked for",
+            [Some(40), Some(40), Some(40), Some(20), Some(1)],
+            false,
+            vec![1, 2, 4],
+            vec![3, 5],
+            vec!["1,2,4"],
+        ),
+        ("too small ones", [Some(1); 5], false, vec![1, 2, 4], vec![3, 5], vec!["1,2,3,4,5"]),
+        (
+            "too large ones: one mail hides only itself",
+            [Some(40), Some(101), Some(40), Some(20), Some(1)],
+            false,
+            vec![1, 3, 4],
+            vec![2, 5],
+            vec!["1,3,4"],
+        ),
+        // With the room used up nothing more is asked for.
+        ("none", [None; 5], false, vec![1, 2, 4], vec![3, 5], vec!["1", "2", "3", "4"]),
+        ("a refusal to tell them", [Some(40); 5], true, vec![1, 2, 4], vec![3, 5], vec!["1", "2", "3", "4"]),
+        (
+            "one missing: it gets what the others leave",
+            [Some(40), None, Some(40), Some(40), Some(20)],
+            false,
+            vec![1, 3, 5],
+            vec![2, 4],
+            vec!["1,3,5"],
+        ),
+    ] {
+        let sizes = [40, 40, 40, 20, 1];
+        let sizes = if what.starts_with("one missing") { [40, 40, 40, 40, 20] } else { sizes };
+        let mails = (1..).zip(mails).zip(sizes).map(|((uid, told), size)| (uid, told, size)).collect();
+        let (server, session) = Liar { mails, refuses_sizes }.serve().await;
+        let mut folder = server.open(INBOX, &SecretString::from(PASSWORD)).await.unwrap();
+        let fetched = folder.fetch(&(1..=5).collect(), 100).await.unwrap();
+        folder.close().await;
+        let uids: Vec<u32> = fetched.mails.iter().map(|mail| mail.uid).collect();
+        assert_eq!((uids, fetched.left_out), (arrived, left_out), "{what}");
+        assert!(fetched.mails.iter().map(|mail| mail.bytes.len()).sum::<usize>() <= 100, "{what}");
+        assert_eq!(session.await.unwrap(), asked, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn a_silent_server_is_a_500_within_the_deadline() {
     let servers = MailServers::start().await;
     servers.inject(ThirdParty::Imap, Fault::latency(PATIENCE).on("SELECT"));
@@ -215,11 +346,39 @@ async fn unknown_mailboxes_are_refused_by_name() {
     let servers = MailServers::start().await;
     let mailboxes = mailboxes(&servers);
     let text = "Email account x@example.com's password is not in our MONITORABLE_EMAIL_ACCOUNTS dict";
-    let request = MailboxRequest { email_account: "x@example.com".into(), ..of(&["a@example.com"]) };
-    assert_eq!(read(&mailboxes, request).await, (400, json!(text)));
+    let elsewhere = |email_filter, lookup_days| MailboxRequest {
+        email_account: "x@example.com".into(),
+        email_filter,
+        lookup_days,
+        max_messages: None,
+    };
+    // Before anything else about the request.
+    for (filter, days) in [
+        (json!(["a@example.com"]), None),
+        (json!(null), None),
+        (json!("a@example.com"), None),
+        (json!([]), Some(json!(-1))),
+    ] {
+        assert_eq!(read(&mailboxes, elsewhere(filter, days)).await, (400, json!(text)));
+    }
     let mark = MarkReadRequest { msg_uid: "1".into(), email_account: "x@example.com".into() };
     let reply = mailboxes.mark_read(call(mark, PATIENCE)).await;
     assert_eq!((reply.code(), body(&reply)), (400, json!(text)));
+    assert_eq!(servers.commands(ThirdParty::Imap), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn filters_and_options_of_the_wrong_kind_are_refused() {
+    let servers = MailServers::start().await;
+    let mailboxes = mailboxes(&servers);
+    for (filter, days, text) in [
+        (json!(null), None, "\"email_filter\" must be a list of sender addresses"),
+        (json!([1]), None, "\"email_filter\" must be a list of sender addresses"),
+        (json!([]), Some(json!(-1)), "\"lookup_days\" must be a whole number, not negative"),
+    ] {
+        let request = MailboxRequest { email_filter: filter, lookup_days: days, ..of(&[]) };
+        assert_eq!(read(&mailboxes, request).await, (400, json!(text)));
+    }
     assert_eq!(servers.commands(ThirdParty::Imap), Vec::<String>::new());
 }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use contracts::notifier::{EmailData, EmailFile};
+use mail_parser::MimeHeaders as _;
 use notifier::email::message::{ComposeError, Identity, Outgoing, compose};
 use proptest::prelude::*;
 
@@ -122,6 +123,31 @@ fn words_of_a_subject_do_not_run_together() {
         let read = mail_parser::MessageParser::default().parse(&mail.content).unwrap();
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words(read.subject().unwrap()), words(subject));
+    }
+}
+
+#[test]
+fn the_name_of_an_attachment_is_one_parameter() {
+    let long = "Service Outage Monitor report of 2021-11-21 for customer 12345, all links.csv";
+    let (fitting, one_more) = ("outages-of-2021-11-21-at-10-00.csv", "outages-of-2021-11-21-at-10-00.json");
+    let endless = "x".repeat(990);
+    for (name, header) in [
+        ("r.csv", r#"attachment; filename="r.csv""#.to_owned()),
+        // A line of exactly 78 characters, and one more.
+        (fitting, format!(r#"attachment; filename="{fitting}""#)),
+        (one_more, format!("attachment;\n filename=\"{one_more}\"")),
+        (long, format!("attachment;\n filename=\"{long}\"")),
+        (r#"a "b" \c;.csv"#, r#"attachment; filename="a \"b\" \\c;.csv""#.to_owned()),
+        // Beyond printable ASCII, and beyond what a line can hold, as RFC 2231 has it.
+        ("año.csv", "attachment;\n filename*0*=utf-8''a%C3%B1o.csv".to_owned()),
+        ("a\tb.csv", "attachment;\n filename*0*=utf-8''a%09b.csv".to_owned()),
+        (&endless, format!("attachment;\n filename*0=\"{}\";\n filename*1=", &endless[..60])),
+    ] {
+        let mail = composed(&EmailData { attachments: vec![file(name, b"x")], ..data() }).unwrap();
+        let text = text(&mail);
+        assert!(text.contains(&format!("Content-Disposition: {header}")), "{name}: {text}");
+        let read = mail_parser::MessageParser::default().parse(&mail.content).unwrap();
+        assert_eq!(read.attachments().last().unwrap().attachment_name(), Some(name));
     }
 }
 

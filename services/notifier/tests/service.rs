@@ -121,6 +121,17 @@ async fn malformed_requests_are_refused_and_reach_nobody() {
             json!({"request_id": null, "body": "Must include \"body\" in request", "status": 400}),
         ),
         (
+            READ,
+            json!({"request_id": "a", "body": {"email_account": "x@example.com", "email_filter": null}}),
+            json!({"request_id": "a", "status": 400,
+                   "body": "Email account x@example.com's password is not in our MONITORABLE_EMAIL_ACCOUNTS dict"}),
+        ),
+        (
+            READ,
+            json!({"request_id": "a", "body": {"email_account": INBOX, "email_filter": ""}}),
+            json!({"request_id": "a", "status": 200, "body": []}),
+        ),
+        (
             SMS,
             json!({"request_id": "a", "body": {"sms_to": "1"}}),
             json!({"request_id": "a", "body": null, "status": 400}),

@@ -60,18 +60,22 @@ async fn the_provider_gets_the_form_and_its_answer_comes_back() {
 
 #[tokio::test]
 async fn a_refusal_is_no_success() {
-    for (status, text, answer) in [
-        (401, "Authentication failed", json!("Authentication failed")),
-        (400, "{\"code\":1}", json!({"code": 1})),
-        (500, "", json!("")),
-    ] {
+    for (status, text) in [(401, "Authentication failed"), (400, "{\"code\":1}"), (404, "null"), (500, "")] {
         let (provider, stub) = provider(WriteMode::Live).await;
         stub.answer(Rule::on("POST", RESOURCE).status(status).text(text));
         let reply = provider.send(call(sms(), PATIENCE)).await;
-        assert_eq!((reply.code(), body(&reply)), (status, json!({"status": status, "body": answer})));
+        assert_eq!((reply.code(), body(&reply)), (status, json!({"status": status, "body": text})));
         assert!(!reply.was_executed());
         assert_eq!(stub.calls().len(), 1, "refusals are not repeated");
     }
+}
+
+#[tokio::test]
+async fn an_acceptance_that_is_no_json_comes_back_as_text() {
+    let (provider, stub) = provider(WriteMode::Live).await;
+    stub.answer(Rule::on("POST", RESOURCE).status(201).text("queued"));
+    let reply = provider.send(call(sms(), PATIENCE)).await;
+    assert_eq!((reply.code(), body(&reply)), (201, json!({"status": 201, "body": "queued"})));
 }
 
 #[tokio::test]

@@ -83,6 +83,34 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// The ticket on which it is done; `None` for a creation, and where a shadow does not know it.
+    pub fn ticket(&self) -> Option<&TicketId> {
+        match self {
+            Self::CreateTicket { .. } => None,
+            Self::OpenLine(line) | Self::UnpauseLine(line) | Self::ResolveLine(line) => Some(&line.ticket),
+            Self::AppendNote { ticket, .. }
+            | Self::SetSeverity { ticket, .. }
+            | Self::ScheduleForward { ticket, .. }
+            | Self::Forward { ticket, .. }
+            | Self::RebootDigi { ticket, .. } => ticket.as_ref(),
+        }
+    }
+
+    /// The client for whom a ticket is asked for.
+    pub fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::CreateTicket { client, .. } => Some(client),
+            _ => None,
+        }
+    }
+}
+
+/// A DiGi unit in texts that tell actions apart: an interface may have several units.
+pub fn unit(interface: &str, mac: &str) -> String {
+    format!("{interface} ({mac})")
+}
+
 /// A line of a ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
@@ -121,7 +149,9 @@ impl decisions::Action for Action {
             Self::SetSeverity { serial, level, .. } => format!("{serial}: severity {level}"),
             Self::ScheduleForward { serial, .. } => format!("{serial}: {}", WorkQueue::HnocInvestigate),
             Self::Forward { serial, queue, .. } => format!("{serial}: {queue}"),
-            Self::RebootDigi { serial, interface, .. } => format!("{serial}: {interface}"),
+            Self::RebootDigi { serial, interface, mac, .. } => {
+                format!("{serial}: {}", unit(interface, mac))
+            }
         }
     }
 }
@@ -142,6 +172,30 @@ mod tests {
         };
         assert_eq!(action.target(), "VC1: triage 1/2");
         assert!(!serde_json::to_string(&action).unwrap().contains("secret"));
+    }
+
+    #[test]
+    fn two_units_of_one_interface_are_two_targets() {
+        let reboot = |mac: &str| Action::RebootDigi {
+            ticket: Some(555.into()),
+            serial: Serial::from("VC1"),
+            interface: "GE1".into(),
+            mac: mac.into(),
+        };
+        assert_eq!(reboot("00:04:2d:00:00:01").target(), "VC1: GE1 (00:04:2d:00:00:01)");
+        assert_ne!(reboot("00:04:2d:00:00:01").target(), reboot("00:04:2d:00:00:02").target());
+    }
+
+    #[test]
+    fn an_action_names_its_ticket_or_the_client_who_is_to_get_one() {
+        let line = Line { ticket: 555.into(), line: 77.into(), serial: Serial::from("VC1") };
+        assert_eq!(Action::OpenLine(line).ticket(), Some(&TicketId::from(555)));
+        let creation = Action::CreateTicket {
+            client: 9.into(),
+            serial: Serial::from("VC1"),
+            kind: OutageKind::LinkDown,
+        };
+        assert_eq!((creation.ticket(), creation.client()), (None, Some(&ClientId::from(9))));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     monitor::{Job, Monitor},
     question::Question,
     recheck::Case,
-    rules::hnoc,
+    rules::{Refusal, hnoc},
     shell::because,
     slack::text,
     unfinished::Begun,
@@ -55,7 +55,7 @@ impl Monitor {
         let action = Action::ScheduleForward { ticket: case.ticket.clone(), serial: serial.clone(), due };
         match case.work.begin(&action, now, Duration::ZERO).await {
             Begun::First => {}
-            Begun::Again(_) if self.forwards.due(&key) != Some(due) => {}
+            Begun::Again(_) if self.forwards.get(&key).map(|entry| entry.due) != Some(due) => {}
             Begun::Again(_) | Begun::Ended(_) | Begun::NotOurs => return,
         }
         let entry = Entry {
@@ -108,17 +108,34 @@ impl Monitor {
             }
             Err(error) => tracing::error!(%error, "pending forwards could not be read"),
         }
+        // What is known already, but whose timer has run out without an end: it came when another replica led, its run was cut
+        // off or panicked, or the store failed. A forward that is being carried out is claimed, and claimed it stays.
+        for (key, entry) in self.forwards.pending() {
+            if let Some(at) = entry.runs_at().filter(|_| !self.shell.schedule.pending(&key.job())) {
+                self.schedule_forward(key, at);
+            }
+        }
     }
 
     /// A forward whose time has come. Failed look-ups are repeated until 300 s have passed.
     async fn forward_due(self: Arc<Self>, key: Key) {
         let began = self.shell.clock.now();
-        // Whoever claimed it before may have forwarded the line before it died.
-        let again = self.forwards.is_claimed(&key);
-        let Some(mut entry) = self.forwards.claim(&key, began).await else {
-            tracing::debug!(job = key.job(), "a forward is somebody else's, or over");
+        let known = self.forwards.get(&key);
+        let Some(known) = known.filter(|known| known.runs_at().is_some_and(|at| at <= began)) else {
+            tracing::debug!(job = key.job(), "a forward is over, or postponed");
             return;
         };
+        if let Some((asked, refusal)) = self.not_in_production(&known, began) {
+            // Left as it is: in production it is carried out, unless it is too late by then.
+            return self.shell.abstain(&known.serial, &asked, refusal).await;
+        }
+        let Some(mut entry) = self.forwards.claim(&key, began).await else {
+            tracing::debug!(job = key.job(), "a forward is somebody else's");
+            return;
+        };
+        // Whoever claimed it before may have forwarded the line before it died. And of a claim that could not be stored other
+        // replicas do not know.
+        let again = matches!(known.state, State::Claimed(_)) || !self.forwards.is_stored(&key);
         if hnoc::is_too_late(entry.due, began) {
             let facts = hnoc::Forwarding { due: entry.due, now: began, resolved: None };
             self.dropped(&entry, facts).await;
@@ -135,7 +152,11 @@ impl Monitor {
             let passed = (self.shell.clock.now() - began).to_std().unwrap_or_default();
             let Some(wait) = hnoc::wait_after(attempt, passed) else { break };
             if !self.shell.wait(wait).await {
-                return self.forwards.release(&key, entry).await;
+                // The next process is to look first, too.
+                if !again {
+                    self.forwards.release(&key, entry).await;
+                }
+                return;
             }
             match self.forwards.renew(&key, entry, self.shell.clock.now()).await {
                 Some(renewed) => entry = renewed,
@@ -149,9 +170,16 @@ impl Monitor {
         self.forwards.delete(&key).await;
     }
 
+    /// Why a forward is not carried out in this environment.
+    fn not_in_production(&self, entry: &Entry, now: DateTime<Utc>) -> Option<(Question, Refusal)> {
+        let facts = hnoc::Forwarding { due: entry.due, now, resolved: None };
+        let refusal = hnoc::forward(&facts, &self.config.common.environment).err()?;
+        (refusal.rule == hnoc::ENVIRONMENT).then_some((Question::Forward(facts), refusal))
+    }
+
     /// Records why a forward is not carried out.
     async fn dropped(&self, entry: &Entry, facts: hnoc::Forwarding) {
-        if let Err(refusal) = hnoc::forward(&facts) {
+        if let Err(refusal) = hnoc::forward(&facts, &self.config.common.environment) {
             self.shell.abstain(&entry.serial, &Question::Forward(facts), refusal).await;
         }
     }
@@ -173,7 +201,7 @@ impl Monitor {
         let Ok(details) = job.reads.fresh_details(&ticket).await else { return Attempt::Retry };
         // Whether it is too late was asked when the attempts began.
         let facts = hnoc::Forwarding::of(entry.due, began, &details, serial);
-        let ruling = hnoc::forward(&facts);
+        let ruling = hnoc::forward(&facts, &self.config.common.environment);
         let asked = Question::Forward(facts);
         match ruling {
             Err(refusal) if refusal.rule == hnoc::LOOKUP => Attempt::Retry,
@@ -205,3 +233,7 @@ impl Monitor {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "forwarding_tests.rs"]
+mod tests;

@@ -3,7 +3,10 @@
 //! One entry for each ticket and serial: scheduling again replaces it, the process that runs it claims it first, and it
 //! stays as "done" afterwards so that a ticket in progress is not forwarded twice.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -103,8 +106,32 @@ impl Entry {
 /// The forwards of this process, and their copies in the store.
 pub struct Forwards {
     store: OnceCell<Store>,
-    known: Mutex<HashMap<Key, Entry>>,
+    known: Mutex<HashMap<Key, Held>>,
     shadow: bool,
+}
+
+/// A forward that this process knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Held {
+    entry: Entry,
+    /// What the store has of it, as far as is known: something older when a write has failed.
+    stored: Option<Entry>,
+}
+
+impl Held {
+    /// Whether this process has carried `entry` out.
+    fn is_done(&self, entry: &Entry) -> bool {
+        matches!(self.entry.state, State::Done(_)) && self.entry.due == entry.due
+    }
+}
+
+/// What is to be done about what was found in the store.
+#[derive(Default)]
+struct Found {
+    /// What this process did not know, or what another one has changed.
+    new: Vec<(Key, Entry)>,
+    /// What this process has changed while the store was out of reach.
+    unwritten: Vec<(Key, Entry)>,
 }
 
 impl Forwards {
@@ -120,7 +147,7 @@ impl Forwards {
     }
 
     /// Uses the store which `open` opens the first time, and reads what it holds: forwards of former runs and of other
-    /// replicas. The entries which this process does not have yet are returned.
+    /// replicas. The entries which this process does not have yet are returned. What could not be written before is.
     pub async fn refresh<F: Future<Output = Store>>(
         &self,
         open: impl FnOnce() -> F,
@@ -138,23 +165,66 @@ impl Forwards {
             self.known.lock().remove(&entry.key());
             store.delete(&entry.key().name()).await?;
         }
+        if store.is_nowhere() {
+            return Ok(Vec::new());
+        }
+        let found = self.learn(&before, entries, now);
+        for (key, entry) in found.unwritten {
+            self.write(&key, &entry).await;
+        }
+        Ok(found.new)
+    }
+
+    /// Takes in what the store holds. What this process changed while it was read (`before` is how it was) is newer.
+    fn learn(&self, before: &HashMap<Key, Held>, entries: Vec<Entry>, now: DateTime<Utc>) -> Found {
         let mut known = self.known.lock();
-        let mut new = Vec::new();
+        let mut found = Found::default();
+        let mut missing: HashSet<&Key> = before.keys().collect();
         for entry in entries {
             let key = self.key(entry.ticket.as_ref(), &entry.serial);
-            // What this process changed while the store was read is newer than what was read.
-            if known.get(&key) == before.get(&key) && known.get(&key) != Some(&entry) {
-                known.insert(key.clone(), entry.clone());
-                new.push((key, entry));
+            missing.remove(&key);
+            let held = known.get(&key);
+            if held != before.get(&key) {
+                continue;
+            }
+            match held {
+                Some(held) if held.entry == entry => {}
+                Some(newer) if newer.stored.as_ref() == Some(&entry) || newer.is_done(&entry) => {
+                    found.unwritten.push((key, newer.entry.clone()));
+                    continue;
+                }
+                _ => found.new.push((key.clone(), entry.clone())),
+            }
+            known.insert(key, Held { stored: Some(entry.clone()), entry });
+        }
+        for key in missing {
+            let Some(held) = known.get(key).filter(|held| before.get(key) == Some(*held)) else { continue };
+            if held.stored.is_none() {
+                found.unwritten.push((key.clone(), held.entry.clone()));
+            } else if held.entry.runs_at().is_none_or(|at| at <= now) {
+                // Another replica has deleted it: its line is resolved.
+                known.remove(key);
             }
         }
-        Ok(new)
+        found
+    }
+
+    /// The forwards that are not over.
+    pub fn pending(&self) -> Vec<(Key, Entry)> {
+        let known = self.known.lock();
+        let pending = known.iter().filter(|(_, held)| held.entry.runs_at().is_some());
+        pending.map(|(key, held)| (key.clone(), held.entry.clone())).collect()
+    }
+
+    /// What is known of a forward.
+    pub fn get(&self, key: &Key) -> Option<Entry> {
+        self.known.lock().get(key).map(|held| held.entry.clone())
     }
 
     /// What is known of former forwards.
     pub fn history(&self, key: &Key) -> History {
-        let known = self.known.lock();
-        let entry = known.get(key);
+        let entry = self.get(key);
+        let entry = entry.as_ref();
         History {
             pending: entry.filter(|entry| entry.runs_at().is_some()).map(|entry| entry.due),
             settled: entry.is_some_and(|entry| matches!(entry.state, State::Done(_))),
@@ -163,27 +233,37 @@ impl Forwards {
 
     /// Remembers a forward, replacing an earlier one of the same ticket and serial.
     pub async fn put(&self, key: &Key, entry: Entry) {
-        self.known.lock().insert(key.clone(), entry.clone());
-        if let Some(store) = self.store.get()
-            && let Err(error) = store.put(&key.name(), entry.json()).await
         {
-            tracing::error!(%error, job = key.job(), "a pending forward is in memory only");
+            let mut known = self.known.lock();
+            let stored = known.get(key).and_then(|held| held.stored.clone());
+            known.insert(key.clone(), Held { entry: entry.clone(), stored });
+        }
+        self.write(key, &entry).await;
+    }
+
+    /// Writes what is known into the store.
+    async fn write(&self, key: &Key, entry: &Entry) {
+        let Some(store) = self.store.get() else { return };
+        match store.put(&key.name(), entry.json()).await {
+            Ok(()) => {
+                if let Some(held) = self.known.lock().get_mut(key) {
+                    held.stored = Some(entry.clone());
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, job = key.job(), "a pending forward is in memory only");
+            }
         }
     }
 
-    /// Whether somebody has claimed it, who may be dead.
-    pub fn is_claimed(&self, key: &Key) -> bool {
-        self.known.lock().get(key).is_some_and(|entry| matches!(entry.state, State::Claimed(_)))
-    }
-
-    /// When it is or was due.
-    pub fn due(&self, key: &Key) -> Option<DateTime<Utc>> {
-        self.known.lock().get(key).map(|entry| entry.due)
+    /// Whether the store has what is known of it, so that no other replica takes it for its own.
+    pub fn is_stored(&self, key: &Key) -> bool {
+        self.known.lock().get(key).is_some_and(|held| held.stored.as_ref() == Some(&held.entry))
     }
 
     /// Claims a forward whose time has come. `None` when it is gone, done, postponed, or somebody else's.
     pub async fn claim(&self, key: &Key, now: DateTime<Utc>) -> Option<Entry> {
-        let entry = self.known.lock().get(key).cloned()?;
+        let entry = self.get(key)?;
         if entry.runs_at().is_none_or(|at| at > now) {
             return None;
         }
@@ -192,20 +272,23 @@ impl Forwards {
 
     /// Holds on to a claimed forward for another attempt; `None` when it was replaced or deleted meanwhile.
     pub async fn renew(&self, key: &Key, entry: Entry, now: DateTime<Utc>) -> Option<Entry> {
-        let same = self.known.lock().get(key) == Some(&entry);
-        if same { self.swap(key, entry, State::Claimed(now + CLAIM)).await } else { None }
+        if self.get(key).as_ref() == Some(&entry) {
+            self.swap(key, entry, State::Claimed(now + CLAIM)).await
+        } else {
+            None
+        }
     }
 
     /// Marks a claimed forward as done, unless it was replaced meanwhile.
     pub async fn finish(&self, key: &Key, entry: Entry, now: DateTime<Utc>) {
-        if self.known.lock().get(key) == Some(&entry) {
+        if self.get(key).as_ref() == Some(&entry) {
             self.swap(key, entry, State::Done(now)).await;
         }
     }
 
     /// Gives a claimed forward back, for the next process to run.
     pub async fn release(&self, key: &Key, entry: Entry) {
-        if self.known.lock().get(key) == Some(&entry) {
+        if self.get(key).as_ref() == Some(&entry) {
             self.swap(key, entry, State::Pending).await;
         }
     }
@@ -222,19 +305,29 @@ impl Forwards {
 
     async fn swap(&self, key: &Key, old: Entry, state: State) -> Option<Entry> {
         let new = Entry { state, ..old.clone() };
+        let mut stored = self.known.lock().get(key).and_then(|held| held.stored.clone());
         if let Some(store) = self.store.get() {
-            match store.swap(&key.name(), old.json(), new.json()).await {
-                Ok(true) => {}
+            let name = key.name();
+            let mut swapped = match &stored {
+                Some(stored) => store.swap(&name, stored.json(), new.json()).await,
+                None => store.put(&name, new.json()).await.map(|()| true),
+            };
+            // A write that seemed to have failed may have been done.
+            if matches!(swapped, Ok(false)) && stored.as_ref() != Some(&old) {
+                swapped = store.swap(&name, old.json(), new.json()).await;
+            }
+            match swapped {
+                Ok(true) => stored = Some(new.clone()),
                 Ok(false) => return None,
-                // Out of reach: the line is looked at before anything is done, so going on is safe.
+                // Out of reach: going on is safe for who looks before anything is done ([`Self::is_stored`]).
                 Err(error) => tracing::error!(%error, job = key.job(), "a forward could not be claimed"),
             }
         }
         let mut known = self.known.lock();
-        if known.get(key) != Some(&old) {
+        if known.get(key).is_none_or(|held| held.entry != old) {
             return None;
         }
-        known.insert(key.clone(), new.clone());
+        known.insert(key.clone(), Held { entry: new.clone(), stored });
         Some(new)
     }
 }

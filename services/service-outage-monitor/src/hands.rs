@@ -108,15 +108,20 @@ impl Hands {
     {
         let what = decisions::Action::name(&action);
         let target = decisions::Action::target(&action);
+        let ticket = action.ticket().cloned();
+        let whose = match (&ticket, action.client()) {
+            (Some(ticket), _) => format!(", ticket {ticket},"),
+            (None, Some(client)) => format!(", client {client},"),
+            (None, None) => String::new(),
+        };
         let decision = Decision::act(because.serial.as_str(), because.rule, because.facts, action);
         let look =
             || async { look().await.map_err(|_| Failure::Unknown { reason: "the look failed".to_owned() }) };
         let carried = self.executor.carry_out(decision, when, perform, look).await;
         if let Err(failure) = &carried {
             let environment = self.common.environment.0.to_uppercase();
-            reads
-                .report()
-                .failed(what, format!("{what} failed for {target} in {environment} environment: {failure}"));
+            let text = format!("{what} failed for {target}{whose} in {environment} environment: {failure}");
+            reads.report().failed(what, text, ticket.as_ref());
         }
         Ok(carried?.and_then(Carried::value))
     }
@@ -203,6 +208,8 @@ impl Hands {
             client_id: client.clone(),
             service_number: bruin::OneOrMany::One(serial.clone()),
             ticket_contact: None,
+            interfaces: None,
+            get_full_response: None,
         };
         let began = lost_since.unwrap_or_else(|| self.clock.now());
         let attempts = AtomicUsize::new(usize::from(lost_since.is_some()));
@@ -253,6 +260,11 @@ impl Hands {
         let documented = |note: &&&Note| note.is_triage() || note.is_reopening() || note.is_autoresolve();
         match notes.iter().filter(documented).max_by_key(|note| note.created) {
             Some(last) if last.is_autoresolve() => Creation::Reopened,
+            // Triage was quicker with the note of our ticket. The rest of what a new one gets is missing. Without allowance
+            // for clocks that differ: the note may be our own, of a ticket that we had created shortly before this request.
+            Some(last) if last.is_triage() && is_from_request(&found, began + SKEW, system_user) => {
+                Creation::New
+            }
             None if is_from_request(&found, began, system_user) => Creation::New,
             None if found.is_by(system_user) => Creation::ReopenedForSite,
             Some(_) | None => Creation::InProgress,
@@ -305,8 +317,11 @@ impl Hands {
 
     /// Resolves a line.
     pub async fn resolve_line(&self, reads: &Reads, because: Because, line: Line) -> Done<()> {
-        let request =
-            bruin::TicketLineRequest { ticket_id: line.ticket.clone(), detail_id: line.line.clone() };
+        let request = bruin::ResolveTicketRequest {
+            ticket_id: line.ticket.clone(),
+            detail_id: line.line.clone(),
+            interfaces: None,
+        };
         let perform = |_| async { self.write::<bruin::ResolveTicket>(&request, 15).await };
         let look = || async { self.line_is(reads, &line, true).await };
         let action = Action::ResolveLine(line.clone());
@@ -354,6 +369,7 @@ impl Hands {
             detail_id: line,
             service_number: Some(serial.clone()),
             queue_name: queue.name().to_owned(),
+            work_queue_id: None,
         };
         let perform = |_| async { self.write::<bruin::ChangeWorkQueue>(&request, 90).await };
         let look = || async { in_queue(reads, &ticket, &serial, queue).await };

@@ -47,6 +47,25 @@ pub enum Cache {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unanswered;
 
+/// What a question is about, in a text about its failure.
+pub struct About {
+    ids: String,
+    ticket: Option<TicketId>,
+}
+
+impl About {
+    /// A ticket alone.
+    fn ticket(ticket: &TicketId) -> Self {
+        Self { ids: format!("ticket {ticket}"), ticket: Some(ticket.clone()) }
+    }
+}
+
+impl<T: Into<String>> From<T> for About {
+    fn from(ids: T) -> Self {
+        Self { ids: ids.into(), ticket: None }
+    }
+}
+
 /// The answers to one job's questions. Ticket details are asked once for each ticket.
 pub struct Reads {
     bus: Bus,
@@ -72,20 +91,21 @@ impl Reads {
         request: &R::Request,
         seconds: u64,
         what: &'static str,
-        about: impl FnOnce() -> String,
+        about: impl FnOnce() -> About,
     ) -> Result<R::Reply, Unanswered> {
         let answer = self.bus.request_within::<R>(request, Duration::from_secs(seconds)).await;
-        answer.map_err(|error| self.unanswered(what, &about(), &self.common.environment.0, &error))
+        answer.map_err(|error| self.unanswered(what, about(), &self.common.environment.0, &error))
     }
 
     /// Reports a failed request.
     pub fn unanswered(
         &self,
         what: &'static str,
-        about: &str,
+        about: impl Into<About>,
         environment: &str,
         error: &RequestError,
     ) -> Unanswered {
+        let About { ids: about, ticket } = about.into();
         let environment = environment.to_uppercase();
         let text = match error {
             RequestError::Refused { body, .. } => {
@@ -96,7 +116,7 @@ impl Reads {
             }
             other => format!("Failed to {what} {about} in {environment} environment: {other}"),
         };
-        self.report.failed(what, text);
+        self.report.failed(what, text, ticket.as_ref());
         Unanswered
     }
 
@@ -111,7 +131,7 @@ impl Reads {
             Ok(answer) => answer,
             Err(error) => {
                 let environment = &self.common.environment.0;
-                self.unanswered("get the customer cache of", &hosts, environment, &error);
+                self.unanswered("get the customer cache of", hosts, environment, &error);
                 return Cache::Unavailable;
             }
         };
@@ -182,7 +202,8 @@ impl Reads {
             filter: Some(events::FILTER.map(str::to_owned).to_vec()),
             limit: None,
         };
-        let about = || format!("edge {} of enterprise {} on {}", edge.edge_id, edge.enterprise_id, edge.host);
+        let about =
+            || format!("edge {} of enterprise {} on {}", edge.edge_id, edge.enterprise_id, edge.host).into();
         self.ask::<velocloud::EdgeEvents>(&request, 180, "get the events of", about).await
     }
 
@@ -198,8 +219,8 @@ impl Reads {
             filters.insert("service_number".to_owned(), serial.clone().into());
         }
         let about = || match serial {
-            Some(serial) => format!("client {client} and edge {serial}"),
-            None => format!("client {client}"),
+            Some(serial) => format!("client {client} and edge {serial}").into(),
+            None => format!("client {client}").into(),
         };
         self.outage_tickets(statuses, filters, about).await
     }
@@ -209,7 +230,7 @@ impl Reads {
         &self,
         statuses: &[&str],
         further: bruin::Filters,
-        about: impl FnOnce() -> String,
+        about: impl FnOnce() -> About,
     ) -> Result<Vec<OpenTicket>, Unanswered> {
         let mut filters = bruin::Filters::from([
             ("ticket_topic".to_owned(), "VOO".into()),
@@ -237,13 +258,13 @@ impl Reads {
 
     /// The open Service Outage tickets of all clients.
     pub async fn all_open_tickets(&self) -> Result<Vec<OpenTicket>, Unanswered> {
-        self.outage_tickets(&OPEN, bruin::Filters::default(), || "all clients".to_owned()).await
+        self.outage_tickets(&OPEN, bruin::Filters::default(), || "all clients".into()).await
     }
 
     /// One ticket.
     pub async fn ticket(&self, ticket: &TicketId) -> Result<OpenTicket, Unanswered> {
         let request = bruin::SingleBasicTicketRequest { ticket_id: ticket.clone() };
-        let about = || format!("ticket {ticket}");
+        let about = || About::ticket(ticket);
         let found =
             self.ask::<bruin::SingleBasicTicket>(&request, 15, "get the basic info of", about).await?;
         let found = bruin::Ticket { ticket_id: Some(ticket.clone()), ..found };
@@ -264,7 +285,7 @@ impl Reads {
     /// Lines and notes of a ticket as they are now.
     pub async fn fresh_details(&self, ticket: &TicketId) -> Result<TicketDetails, Unanswered> {
         let request = bruin::TicketDetailsRequest { ticket_id: ticket.clone() };
-        let about = || format!("ticket {ticket}");
+        let about = || About::ticket(ticket);
         let details = self.ask::<bruin::TicketDetails>(&request, 15, "get the details of", about).await?;
         Ok(TicketDetails::read(details, self.common.bruin_zone))
     }
@@ -281,7 +302,7 @@ impl Reads {
             size: digi::Parameter::new("999"),
             ..digi::RecoveryLogsRequest::default()
         };
-        let about = || format!("edge {serial}");
+        let about = || About { ids: format!("edge {serial}, ticket {ticket}"), ..About::ticket(ticket) };
         let page =
             self.ask::<digi::RecoveryLogs>(&request, 90, "get the DiGi recovery logs of", about).await?;
         let own = page.logs.iter().filter(|log| {

@@ -190,6 +190,8 @@ impl Monitor {
                     self.unfinished.forget_lost(&serial).await;
                 }
                 if let Some(Covered { creation, ticket: Some(ticket) }) = &covered {
+                    // It may have a line more than when another device of this job saw it.
+                    job.reads.changed(ticket);
                     work.covered(*creation, ticket).await;
                 }
                 covered.or(predicted)

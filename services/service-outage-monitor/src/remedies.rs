@@ -5,7 +5,7 @@ use serde_json::Value;
 use ticketing::WorkQueue;
 
 use crate::{
-    action::Action,
+    action::{Action, unit},
     monitor::{Job, Monitor},
     question::Question,
     recheck::Case,
@@ -34,6 +34,7 @@ impl Monitor {
     /// Reboots one link and notes it. Whether the reboot was accepted.
     async fn reboot(&self, job: &Job, case: &Case, link: DigiLink, facts: &Value) -> bool {
         let serial = case.device.serial();
+        let about = format!("DiGi reboot of {}", unit(&link.interface, &link.mac));
         let action = Action::RebootDigi {
             ticket: case.ticket.clone(),
             serial: serial.clone(),
@@ -46,7 +47,6 @@ impl Monitor {
         }
         let note =
             digi::reboot_note(serial, &link.interface, self.shell.clock.now(), self.config.common.zone);
-        let about = format!("DiGi reboot of {}", link.interface);
         self.note(job, case, ("digi.reboot", facts), vec![serial.clone()], about, note).await;
         if let (Some(ticket), false) = (&case.ticket, self.shell.is_shadow()) {
             self.shell.slack.say(text::rebooting(serial, ticket, &link.interface));

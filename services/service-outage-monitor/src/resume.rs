@@ -22,7 +22,13 @@ use crate::{
     hands::is_from_request,
     monitor::{Job, Monitor},
     quarantine::Batch,
-    rules::creation::Creation,
+    question::Question,
+    rules::{
+        autoresolve,
+        creation::Creation,
+        detection::{self, Recheck},
+    },
+    seen::Seen,
     shell::because,
     unfinished::{BUCKET, Entry, LATEST, Task, Work},
 };
@@ -94,6 +100,9 @@ impl Monitor {
     /// Brings to its end what nobody works on.
     async fn resume(self: Arc<Self>, edges: Arc<Edges>, whitelist: Arc<HashSet<Serial>>) {
         let idle = self.unfinished.idle();
+        if !self.config.common.environment.is_production() {
+            return self.leave(idle).await;
+        }
         let job = self.job("resumption of unfinished work", whitelist.clone());
         let mut hosts: IndexMap<&str, Vec<Arc<MonitoredEdge>>> = IndexMap::new();
         for entry in &idle {
@@ -127,6 +136,29 @@ impl Monitor {
             .await;
         if let Some(at) = later.into_iter().min() {
             self.schedule_resumption(edges, whitelist, at);
+        }
+    }
+
+    /// Records that nothing is done outside production. What was begun there stays, and is brought to its end there unless it is
+    /// too old by then.
+    async fn leave(&self, idle: Vec<Entry>) {
+        let environment = &self.config.common.environment;
+        for Entry { serial, task, .. } in idle {
+            let (asked, ruling) = match task {
+                Task::Outage { kind, record, .. } => {
+                    let facts = Recheck { edge: Seen::of(&record), waited: kind };
+                    let ruling = detection::recheck(&facts, environment).map(drop);
+                    (Question::Recheck(facts), ruling)
+                }
+                Task::Resolution { facts, .. } => {
+                    let Ok(Question::Autoresolve(facts)) = serde_json::from_value(facts) else { continue };
+                    let ruling = autoresolve::decide(&facts, &self.config.autoresolve);
+                    (Question::Autoresolve(facts), ruling)
+                }
+                Task::Quarantine { .. } | Task::LostCreation { .. } => continue,
+            };
+            tracing::info!(%serial, "left unfinished: tickets are changed in production only");
+            self.shell.ruled(&serial, &asked, ruling).await;
         }
     }
 

@@ -49,7 +49,15 @@ impl Slack {
 pub struct Report {
     slack: Slack,
     job: String,
-    failed: Mutex<IndexMap<&'static str, (String, usize)>>,
+    failed: Mutex<IndexMap<&'static str, Failed>>,
+}
+
+/// The first failure of a kind.
+struct Failed {
+    text: String,
+    link: Option<String>,
+    /// How many more there were.
+    more: usize,
 }
 
 impl Report {
@@ -58,19 +66,33 @@ impl Report {
         Arc::new(Self { slack, job: job.into(), failed: Mutex::default() })
     }
 
-    /// Notes a failed request. `what` is its kind; `text` says what failed, for what, where and why.
-    pub fn failed(&self, what: &'static str, text: String) {
+    /// Notes a failed request. `what` is its kind; `text` says what failed, for what, where and why; `ticket` is the one with
+    /// whose link it ends.
+    pub fn failed(&self, what: &'static str, text: String, ticket: Option<&TicketId>) {
         tracing::error!(job = self.job, "{text}");
-        self.failed.lock().entry(what).and_modify(|(_, more)| *more += 1).or_insert((text, 0));
+        let link = ticket.map(ticket_link);
+        let mut failed = self.failed.lock();
+        failed.entry(what).and_modify(|first| first.more += 1).or_insert(Failed { text, link, more: 0 });
     }
 
     /// Sends what was noted since the last call.
     pub fn send(&self) {
-        for (what, (text, more)) in std::mem::take(&mut *self.failed.lock()) {
-            self.slack.say(match more {
-                0 => text,
-                more => format!("{text} ({more} more failures to {what} in the same {})", self.job),
-            });
+        for (what, failed) in std::mem::take(&mut *self.failed.lock()) {
+            self.slack.say(failed.told(what, &self.job));
+        }
+    }
+}
+
+impl Failed {
+    /// As people get it.
+    fn told(self, what: &str, job: &str) -> String {
+        let text = match self.more {
+            0 => self.text,
+            more => format!("{} ({more} more failures to {what} in the same {job})", self.text),
+        };
+        match self.link {
+            Some(link) => format!("{}. {link}", text.trim_end_matches('.')),
+            None => text,
         }
     }
 }
@@ -169,6 +191,21 @@ pub mod text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_ends_with_the_link_also_when_there_were_more() {
+        let failed = |link: Option<&str>, more| {
+            let failed = Failed { text: "It failed: no.".to_owned(), link: link.map(str::to_owned), more };
+            failed.told("get it", "cycle")
+        };
+        assert_eq!(failed(None, 0), "It failed: no.");
+        assert_eq!(failed(None, 2), "It failed: no. (2 more failures to get it in the same cycle)");
+        assert_eq!(failed(Some("link"), 0), "It failed: no. link");
+        assert_eq!(
+            failed(Some("link"), 2),
+            "It failed: no. (2 more failures to get it in the same cycle). link"
+        );
+    }
 
     #[test]
     fn every_text_names_serial_and_ticket_and_ends_with_the_link() {

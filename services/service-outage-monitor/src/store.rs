@@ -88,7 +88,13 @@ impl Store {
         Ok(())
     }
 
-    /// Replaces `old` by `new`, unless somebody else was quicker: `false`.
+    /// Whether entries go nowhere, so that what is not found says nothing.
+    pub fn is_nowhere(&self) -> bool {
+        matches!(self.kind, Kind::Nowhere)
+    }
+
+    /// Replaces `old` by `new`, unless somebody else was quicker: `false`. After an error nobody was quicker, and `new` may be
+    /// written or not.
     pub async fn swap(&self, name: &str, old: Bytes, new: Bytes) -> Result<bool, StoreError> {
         match &self.kind {
             Kind::Bucket(bucket) => {
@@ -96,8 +102,15 @@ impl Store {
                 if found.bytes.is_none_or(|bytes| bytes != old) {
                     return Ok(false);
                 }
-                // A wrong revision is somebody else's write; anything else shows at the next access.
-                Ok(within(bucket.update(&self.key(name), new, found.revision)).await.is_ok())
+                let Err(error) = within(bucket.update(&self.key(name), new, found.revision)).await else {
+                    return Ok(true);
+                };
+                // Another revision than the one that was to be replaced is somebody else's write (or, when only the answer
+                // was lost, our own, which cannot be told from it). If there is none, the store has failed.
+                match within(bucket.look(&self.key(name))).await {
+                    Ok(Some(present)) if present.revision != found.revision => Ok(false),
+                    _ => Err(error),
+                }
             }
             Kind::Redis(redis) => {
                 const SWAP: &str = "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then \

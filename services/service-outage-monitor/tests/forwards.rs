@@ -3,6 +3,7 @@
 
 mod world;
 
+use decisions::Ledger;
 use serde_json::{Value, json};
 use testkit::Nats;
 use world::*;
@@ -63,6 +64,28 @@ async fn a_resolved_line_is_not_forwarded() {
     world.advance(60);
     running.finished(3).await;
     assert_eq!(world.bodies(WORK), Vec::<Value>::new());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn outside_production_a_recovered_forward_is_left_for_production() {
+    let mut world = World::new().await;
+    with_a_pending_forward(&world).await.stop().await;
+    world.set("CURRENT_ENVIRONMENT", "dev");
+    let running = world.first_cycle().await;
+    world.advance(60);
+    running.finished(2).await;
+    // The next cycle finds it still there.
+    world.advance(540);
+    running.finished(4).await;
+    assert_eq!(world.bodies(WORK), Vec::<Value>::new());
+    running.stop().await;
+    let ledger = Ledger::stream(world.nats.client().await).read(None).await.unwrap();
+    assert!(ledger.iter().any(|record| record.rule == "hnoc.environment"));
+    world.set("CURRENT_ENVIRONMENT", "production");
+    let running = world.start();
+    world.until(WORK, 1).await;
+    assert_eq!(world.bodies(WORK), [forward()]);
     running.stop().await;
 }
 

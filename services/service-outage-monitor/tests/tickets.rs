@@ -4,6 +4,7 @@
 mod world;
 
 use serde_json::{Value, json};
+use testkit::Nats;
 use world::*;
 
 fn links() -> (String, Value) {
@@ -176,6 +177,100 @@ async fn every_link_with_a_digi_unit_that_is_down_is_rebooted_for_a_new_ticket()
         "{text}"
     );
     world.until_said("DiGi reboot started").await;
+    running.stop().await;
+}
+
+/// Two units cached for one interface.
+#[tokio::test]
+async fn every_unit_of_an_interface_is_rebooted_and_noted() {
+    let world = World::new().await;
+    let mut edge = cached(SERIAL);
+    let macs = ["00:04:2d:00:00:01:0000", "00:27:04:aa:bb:cc:0000"];
+    edge["logical_ids"] = macs.map(|mac| json!({"interface_name": "GE1", "logical_id": mac})).into();
+    world.answer(CACHE, 200, json!([edge])).await;
+    let running = after_quarantine(&world).await;
+    let rebooted: Vec<Value> = world.bodies(REBOOT).iter().map(|body| body["MAC"].clone()).collect();
+    assert_eq!(rebooted, macs);
+    let notes = world.bodies(NOTE);
+    let of_reboots = notes.iter().filter(|body| body["note"].as_str().unwrap().contains("Offline DiGi"));
+    assert_eq!(of_reboots.count(), 2);
+    running.stop().await;
+}
+
+/// Spec "Behaviour" 10b.6: "Not 2xx -> next DiGi link".
+#[tokio::test]
+async fn a_refused_reboot_leads_to_the_next_unit_of_the_same_interface() {
+    let world = World::new().await;
+    let mut edge = cached(SERIAL);
+    let macs = ["00:04:2d:00:00:01:0000", "00:27:04:aa:bb:cc:0000"];
+    edge["logical_ids"] = macs.map(|mac| json!({"interface_name": "GE1", "logical_id": mac})).into();
+    world.answer(CACHE, 200, json!([edge])).await;
+    world.answer(CREATE, 409, json!(555)).await;
+    world.answer(TICKET, 200, json!({"severity": 3})).await;
+    world.answer(REBOOT, 400, json!("no")).await;
+    let reboot = "Offline DiGi interface identified for serial: VC1234567\nInterface: GE4\nstarted";
+    world.answer(DETAILS, 200, details("I", &json!([note(reboot, "2022-01-31T09:20:00-05:00")]))).await;
+    let running = after_quarantine(&world).await;
+    let asked: Vec<Value> = world.bodies(REBOOT).iter().map(|body| body["MAC"].clone()).collect();
+    assert_eq!(asked, macs);
+    running.stop().await;
+}
+
+/// Two devices of one site: the first one's look at the ticket is older than the line which the second one's creation added.
+#[tokio::test]
+async fn a_line_that_a_creation_has_added_is_seen_by_what_follows() {
+    let world = World::leaving_out(Nats::start_with_jetstream().await, DETAILS).await;
+    let second = "VC7654321";
+    world.answer(CACHE, 200, json!([cached(SERIAL), cached(second)])).await;
+    let rows = [SERIAL, second].map(|serial| row(serial, "CONNECTED", "GE1", "DISCONNECTED"));
+    world.answer(LINKS, 200, json!(rows)).await;
+    let edges = [SERIAL, second].map(|serial| enterprise(serial, "UNCONFIGURED"));
+    world.answer(ENTERPRISES, 200, json!(edges)).await;
+    world.answer(CREATE, 473, json!(555)).await;
+    let before = details("I", &json!([]));
+    let mut after = before.clone();
+    let line = json!({"detailID": 78, "detailValue": second, "detailStatus": "I"});
+    after["ticketDetails"].as_array_mut().unwrap().push(line);
+    world.answer_in_turn(DETAILS, vec![before, after]).await;
+    let running = world.first_cycle().await;
+    world.advance(180);
+    running.finished(2).await;
+    let lines: Vec<Value> = world.bodies(NOTE).iter().map(|body| body["service_numbers"].clone()).collect();
+    assert_eq!(lines, [json!([SERIAL]), json!([second])]);
+    running.stop().await;
+}
+
+/// Spec "Formats" 8.
+#[tokio::test]
+async fn a_failed_request_is_told_with_serial_and_ticket_and_ends_with_the_link() {
+    let world = World::new().await;
+    for subject in [NOTE, SEVERITY] {
+        world.answer(subject, 400, json!("no")).await;
+    }
+    let running = after_quarantine(&world).await;
+    world.answer(CREATE, 409, json!(555)).await;
+    world.answer(DETAILS, 400, json!("no")).await;
+    world.advance(420);
+    running.finished(3).await;
+    world.advance(180);
+    running.finished(4).await;
+    world.answer(CREATE, 400, json!("no")).await;
+    world.advance(420);
+    running.finished(5).await;
+    world.advance(180);
+    running.finished(6).await;
+    let texts = [
+        ("append_note failed for VC1234567: triage 1/1, ticket 555, in PRODUCTION environment", true),
+        ("set_severity failed for VC1234567: severity 3, ticket 555, in PRODUCTION environment", true),
+        ("Failed to get the details of ticket 555 in PRODUCTION environment", true),
+        ("create_ticket failed for VC1234567: Link Down Outage (no HA), client 11111, in PRODUCTION", false),
+    ];
+    for (text, has_link) in texts {
+        world.until_said(text).await;
+        let told = world.bodies(SLACK);
+        let told = told.iter().filter_map(|body| body["message"].as_str()).find(|told| told.contains(text));
+        assert_eq!(told.unwrap().ends_with(" https://app.bruin.com/t/555"), has_link, "{told:?}");
+    }
     running.stop().await;
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::id::{DetailId, Serial, TicketId};
+use decisions::Ledger;
 use runtime::Buckets;
 use serde_json::{Value, json};
 use service_outage_monitor::{
@@ -235,6 +236,13 @@ async fn a_note_whose_request_may_be_under_way_is_waited_for() {
 
 #[tokio::test]
 async fn after_a_reboot_only_its_note_is_missing() {
+    // Former versions did not name the unit.
+    for what in ["reboot_digi VC1234567: GE1 (00:04:2d:00:00:01:0000)", "reboot_digi VC1234567: GE1"] {
+        only_the_note_of_a_reboot_is_missing(what).await;
+    }
+}
+
+async fn only_the_note_of_a_reboot_is_missing(what: &str) {
     let world = World::new().await;
     let mut cached = cached(SERIAL);
     cached["logical_ids"] = json!([{"interface_name": "GE1", "logical_id": "00:04:2d:00:00:01:0000"}]);
@@ -247,7 +255,7 @@ async fn after_a_reboot_only_its_note_is_missing() {
     let at = world.now() - TimeDelta::seconds(12);
     let mut written = deed("append_note VC1234567: triage 1/1", at, 15);
     written.done = Some(true);
-    let reboot = deed("reboot_digi VC1234567: GE1", at, 90);
+    let reboot = deed(what, at, 90);
     let mut entry = outage(&world, 15, Some(Creation::New), vec![written, reboot]);
     set_pages(&mut entry, &["#*MetTel's IPA*#\nTriage (VeloCloud)\n\nOne"]);
     leave(&world, &entry).await;
@@ -281,6 +289,30 @@ async fn when_the_edge_is_healthy_again_no_ticket_is_created_after_all() {
     taken_up(&world).await.stop().await;
     assert_eq!(world.writes(), Vec::<String>::new());
     assert_eq!(left(&world).await, 0);
+}
+
+#[tokio::test]
+async fn outside_production_what_is_unfinished_is_left_for_production() {
+    let mut world = World::new().await;
+    world.set("CURRENT_ENVIRONMENT", "dev");
+    world.link_down().await;
+    world.answer(DETAILS, 200, details("R", &json!([]))).await;
+    leave(&world, &outage(&world, 15, Some(Creation::New), vec![])).await;
+    let line = Line { ticket: TicketId::from(556), line: DetailId::from(77), serial: Serial::from(SERIAL) };
+    let at = world.now() - TimeDelta::seconds(16);
+    let resolution = Entry::resolution(line, json!({}), at);
+    leave(&world, &Entry { deeds: vec![deed("resolve_line VC1234567", at, 15)], ..resolution }).await;
+    taken_up(&world).await.stop().await;
+    assert_eq!(world.writes(), Vec::<String>::new());
+    assert_eq!(left(&world).await, 2);
+    let ledger = Ledger::stream(world.nats.client().await).read(None).await.unwrap();
+    assert!(ledger.iter().any(|record| record.rule == "recheck.environment"));
+    world.set("CURRENT_ENVIRONMENT", "production");
+    taken_up(&world).await.stop().await;
+    let mut titles: Vec<String> =
+        texts(&world).iter().map(|text| text.lines().nth(1).unwrap().to_owned()).collect();
+    titles.sort();
+    assert_eq!(titles, ["Auto-resolving detail for serial: VC1234567", "Triage (VeloCloud)"]);
 }
 
 #[tokio::test]

@@ -17,12 +17,15 @@ const EXPECTED: &str = "the VeloCloud hosts and their operators as host+user+pas
 impl FromEnvironment for Config {
     fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
         let text = env.secret("VELOCLOUD_CREDENTIALS", EXPECTED);
+        let hosts = text.and_then(|text| {
+            credentials::parse(text.expose_secret()).map_err(|problem| {
+                env.reject_secret("VELOCLOUD_CREDENTIALS", &format!("{EXPECTED}; {problem}"))
+            })
+        });
         // Required of the existing bridge; nothing here depends on it.
-        env.time_zone()?;
-        let text = text?;
-        let hosts = credentials::parse(text.expose_secret()).map_err(|problem| {
-            env.reject_secret("VELOCLOUD_CREDENTIALS", &format!("{EXPECTED}; {problem}"))
-        })?;
+        let time_zone = env.time_zone();
+        let hosts = hosts?;
+        time_zone?;
         for host in &hosts {
             runtime::redact::hide(host.password.expose_secret());
         }
@@ -46,6 +49,15 @@ mod tests {
         let message = environment.read::<Config>().unwrap_err().to_string();
         assert!(message.contains("block 2 must have the form host+user+password"), "{message}");
         assert!(!message.contains("topsecret"), "{message}");
+    }
+
+    #[test]
+    fn wrong_credentials_are_named_beside_a_missing_time_zone() {
+        let environment = Environment::from([("VELOCLOUD_CREDENTIALS", "a.example.com+topsecret")]);
+        let message = environment.read::<Config>().unwrap_err().to_string();
+        for name in ["VELOCLOUD_CREDENTIALS is wrong", "TIMEZONE is missing"] {
+            assert!(message.contains(name), "{message}");
+        }
     }
 
     #[test]

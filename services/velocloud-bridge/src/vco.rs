@@ -14,6 +14,10 @@ use crate::session::OperatorLogin;
 
 /// Calls to one host at the same time; more wait (Improve 13).
 const IN_FLIGHT: usize = 10;
+/// Before a failed call is made once more (Improve 14); varied by up to half in either direction.
+const PAUSE: Duration = Duration::from_secs(1);
+/// However long VeloCloud asks for.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1_500);
 /// Sent with every call; VeloCloud's own web page does so.
 const CACHE_CONTROL: &str = "no-cache, no-store, no-transform, max-age=0, only-if-cached";
 /// Sic: the bodies are plain JSON.
@@ -44,7 +48,9 @@ impl Vco {
             timeout: EVENTS_WITHIN,
             in_flight: IN_FLIGHT,
             response_limit,
-            retry: Retry::once_after(Duration::from_secs(1)),
+            retry: Retry::once_after(PAUSE)
+                .heeding_at_most(LONGEST_PAUSE)
+                .again_after(|answer| matches!(answer.status, 502..=504)),
             ..Settings::new("velocloud", base.map_err(|_| BuildError::BaseUrl("velocloud"))?)
         };
         let upstream = Upstream::new(settings, OperatorLogin::from(credentials), metrics)?;

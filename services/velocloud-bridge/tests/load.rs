@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use velocloud_bridge::VelocloudBridge;
 
 use futures::future::join_all;
@@ -115,6 +115,24 @@ async fn a_passing_failure_is_repeated_once() {
     let counted = counted.iter().filter(|line| line.contains(route) && line.contains("vco1.example.test"));
     assert!(counted.count() >= 3, "2xx, 5xx and failures");
     assert!(running.metrics("upstream_logins_total").iter().any(|line| line.contains("outcome=\"ok\"")));
+}
+
+/// Improve 14.
+#[tokio::test]
+async fn a_repetition_waits_for_about_a_second_whatever_velocloud_asks_for_and_429_is_final() {
+    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let body = json!({"host": "vco1.example.test"});
+    let busy = links().status(503).header("Retry-After", "15").times(1);
+    stage.upstream.rules(vec![busy, links().json(&json!([]))]).take_calls();
+    let asked = Instant::now();
+    assert_eq!(stage.ask(LINKS, body.clone()).await, (200, json!([])));
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert_eq!(stage.upstream.take_calls().len(), 2);
+
+    let limited = links().status(429).header("Retry-After", "1").json(&json!({"error": {"code": 1}}));
+    stage.upstream.rules(vec![limited.times(1), links().json(&json!([]))]);
+    assert_eq!(stage.ask(LINKS, body).await.0, 429);
+    assert_eq!(stage.upstream.take_calls().len(), 1);
 }
 
 #[tokio::test]

@@ -53,8 +53,8 @@ impl Cycle {
 
     fn shown(&self) -> String {
         format!(
-            "CPU {:.2} s, {}, peak {:.0} MB",
-            self.cpu,
+            "CPU {}, {}, peak {:.0} MB",
+            time(Duration::from_secs_f64(self.cpu)),
             time(Duration::from_secs_f64(self.seconds)),
             self.peak
         )
@@ -77,9 +77,8 @@ pub(crate) async fn measure(report: &mut Report, effort: Effort, binaries: &Path
     let mut medium = Cycle::default();
     for &edges in sizes {
         let network = Network { edges };
-        let rounds = if edges == LARGE { 1 } else { effort.rounds };
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
+        for _ in 0..effort.rounds {
             let (cycle, limit) = one(network, binaries).await?;
             // A cycle that gave up is quick.
             anyhow::ensure!(limit.down == edges / 100, "the bare cycle finds {} edges down", limit.down);
@@ -121,12 +120,12 @@ pub(crate) async fn measure(report: &mut Report, effort: Effort, binaries: &Path
             ),
             ours: format!("{}; requests: {}", ours.shown(), requests(&ours.requests)),
             limit: format!(
-                "bare cycle: CPU {:.2} s, {}, peak {:.0} MB",
-                bare.cpu,
+                "bare cycle: CPU {}, {}, peak {:.0} MB",
+                time(Duration::from_secs_f64(bare.cpu)),
                 time(Duration::from_secs_f64(bare.seconds)),
                 bare.peak
             ),
-            ratio: Some(ours.cpu / bare.cpu.max(0.01)),
+            ratio: Some(ours.cpu / bare.cpu.max(1e-3)),
             target,
         });
     }

@@ -7,7 +7,7 @@
 //! | `bridge` | bruin-bridge against `bare_loop`, both in front of `canned`, an HTTP server with one answer |
 //! | `cycle` | one cycle of the outage monitor among `neighbours`, against `bare_cycle` |
 //! | `refresh` | one refresh of the customer cache, for `tools/prove` |
-//! | `start` | start to ready and idle memory of every service in front of the sandbox |
+//! | `start` | start to ready and idle memory of the services of the outage path in front of the sandbox |
 //!
 //! `load` keeps requests in flight and takes the time, `report` is the table with its verdicts; processes and figures
 //! are `libs/measure`. What a service talks to runs as a process of its own: this program again, see [`Helper`].
@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::report::Report;
 
@@ -44,9 +44,9 @@ struct Options {
     /// A minute instead of four: shorter, fewer sizes; the page is not written.
     #[arg(long)]
     quick: bool,
-    /// Only these parts: echo, payloads, bridge, cycle, start. The page is not written.
+    /// Only these parts. The page is not written.
     #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
+    only: Vec<Part>,
     /// Where the release binaries are. Default: where this program is.
     #[arg(long)]
     binaries: Option<PathBuf>,
@@ -55,6 +55,21 @@ struct Options {
     page: PathBuf,
     #[command(subcommand)]
     helper: Option<Helper>,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Start to ready, and idle memory.
+    Start,
+    /// One cycle of the outage monitor.
+    Cycle,
+    /// Throughput and latency of a bridge.
+    Bridge,
+    /// Request and reply by the bus.
+    Echo,
+    /// Large payloads.
+    Payloads,
 }
 
 /// The other side of a measurement, started by it as a process of its own. It ends with its standard input.
@@ -138,21 +153,21 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
         None => measure::own_folder()?,
     };
     let effort = Effort::new(options.quick);
-    let wanted = |part: &str| options.only.is_empty() || options.only.iter().any(|only| only == part);
+    let wanted = |part: Part| options.only.is_empty() || options.only.contains(&part);
     let mut report = Report::new();
-    if wanted("start") {
+    if wanted(Part::Start) {
         start::measure(&mut report, effort, &binaries).await?;
     }
-    if wanted("cycle") {
+    if wanted(Part::Cycle) {
         cycle::measure(&mut report, effort, &binaries).await?;
     }
-    if wanted("bridge") {
+    if wanted(Part::Bridge) {
         bridge::measure(&mut report, effort, &binaries).await?;
     }
-    if wanted("echo") {
+    if wanted(Part::Echo) {
         echo::measure(&mut report, effort).await?;
     }
-    if wanted("payloads") {
+    if wanted(Part::Payloads) {
         echo::measure_payloads(&mut report, effort).await?;
     }
     let table = report.table();

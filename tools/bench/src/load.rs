@@ -74,8 +74,8 @@ where
     })
 }
 
-/// Two loads measured in turn, so that whatever else the machine does meets both: the medians, and the median of the
-/// ratios of their rates (the first one's over the second one's).
+/// Two loads measured in turn, so that whatever else the machine does meets both: of all rounds the one whose ratio of
+/// rates (the first one's over the second one's) is in the middle.
 pub(crate) async fn in_turn<A, FA, B, FB>(effort: Effort, mut one: A, mut other: B) -> anyhow::Result<Pair>
 where
     A: FnMut() -> FA,
@@ -83,22 +83,17 @@ where
     B: FnMut() -> FB,
     FB: Future<Output = anyhow::Result<Load>>,
 {
-    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    let mut rounds = Vec::new();
     for _ in 0..effort.rounds {
-        ours.push(one().await?);
-        bare.push(other().await?);
+        let (ours, bare) = (one().await?, other().await?);
+        let ratio = ours.rate / bare.rate.max(1e-9);
+        rounds.push(Pair { ours, bare, ratio });
     }
-    let ratios: Vec<f64> =
-        ours.iter().zip(&bare).map(|(ours, bare)| ours.rate / bare.rate.max(1e-9)).collect();
-    Ok(Pair {
-        ours: median(&ours, |load| load.rate),
-        bare: median(&bare, |load| load.rate),
-        ratio: median(&ratios, |ratio| *ratio),
-    })
+    Ok(median(&rounds, |round| round.ratio))
 }
 
-/// A measurement and its limit.
-#[derive(Debug, Clone)]
+/// A measurement and its limit, of one round.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Pair {
     pub(crate) ours: Load,
     pub(crate) bare: Load,

@@ -51,7 +51,7 @@ impl Experiment for Restarted {
     }
 
     fn promises(&self) -> &'static [Promise] {
-        &[Promise::P3]
+        &[Promise::P3, Promise::P4]
     }
 
     fn run<'a>(&'a self, lab: &'a Lab) -> BoxFuture<'a, anyhow::Result<Outcome>> {

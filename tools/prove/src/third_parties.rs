@@ -38,7 +38,7 @@ impl Experiment for ThirdParties {
     }
 
     fn promises(&self) -> &'static [Promise] {
-        &[Promise::P2]
+        &[Promise::P3]
     }
 
     fn run<'a>(&'a self, lab: &'a Lab) -> BoxFuture<'a, anyhow::Result<Outcome>> {
@@ -110,8 +110,8 @@ fn cases(requests: usize, full: bool) -> Vec<Case> {
         case(
             "429 with Retry-After",
             Fault::new(Mode::RateLimit).times(strikes),
-            [&[429], &[200], &[500]],
-            [(1, 1), (2, 2), (1, 1)],
+            [&[429], &[429], &[500]],
+            ONCE,
         ),
         case("503", Fault::status(503), INTERNAL, AGAIN),
         case("resets", Fault::new(Mode::Reset), INTERNAL, AGAIN),

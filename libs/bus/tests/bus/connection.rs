@@ -6,11 +6,17 @@ use bus::{Bus, BusOptions, NatsOptions, Reply, RequestError, State};
 use prometheus::Registry;
 use serde_json::json;
 use testkit::{Nats, NatsCluster, Redis};
+use tokio::sync::watch;
 
 use crate::support::*;
 
 async fn echo(bus: &Bus) {
     bus.serve::<Read, _, _>(async |call| Reply::ok(&call.request)).await.unwrap();
+}
+
+/// Waits until a sixth of the 300 requests has been sent.
+async fn in_full_swing(mut sending: watch::Receiver<u32>) {
+    sending.wait_for(|sent| *sent >= 50).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +116,7 @@ async fn a_reply_that_is_ready_while_disconnected_is_sent_after_the_return() {
     let world = World::start().await;
     let (client, server) = (world.bus().await, world.bus().await);
     let started = Counter::default();
-    let (count, (open, gate)) = (started.clone(), tokio::sync::watch::channel(false));
+    let (count, (open, gate)) = (started.clone(), watch::channel(false));
     server
         .serve::<Write, _, _>(move |_| {
             count.add();
@@ -152,11 +158,13 @@ async fn in_a_cluster_the_death_of_a_node_costs_no_request() {
     let (client, metrics) = connected(at(0)).await;
     let (server, _) = connected(at(1)).await;
     echo(&server).await;
+    let (sent, sending) = watch::channel(0_u32);
     let asked = tokio::spawn({
         let client = client.clone();
         async move {
             let mut lost = Vec::new();
             for n in 0..300 {
+                sent.send_replace(n);
                 if let Err(error) = client.request::<Read>(&any(json!({"n": n}))).await {
                     lost.push(error);
                 }
@@ -165,7 +173,7 @@ async fn in_a_cluster_the_death_of_a_node_costs_no_request() {
             lost
         }
     });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    in_full_swing(sending).await;
     cluster.nodes()[0].kill9();
     let lost = asked.await.unwrap();
     assert!(lost.is_empty(), "{lost:?}");
@@ -184,11 +192,13 @@ async fn a_server_in_lame_duck_mode_is_left_without_losing_a_request() {
         (connected(at(0)).await, connected(at(0)).await, connected(at(1)).await);
     echo(&first).await;
     echo(&second).await;
+    let (sent, sending) = watch::channel(0_u32);
     let asked = tokio::spawn({
         let client = client.clone();
         async move {
             let mut lost = Vec::new();
             for n in 0..300 {
+                sent.send_replace(n);
                 let body = any(json!({"n": n}));
                 if let Err(error) = client.request_within::<Read>(&body, Duration::from_secs(4)).await {
                     lost.push(error);
@@ -198,7 +208,7 @@ async fn a_server_in_lame_duck_mode_is_left_without_losing_a_request() {
             lost
         }
     });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    in_full_swing(sending).await;
     let port = cluster.nodes()[0].port();
     cluster.nodes()[0].lame_duck();
     until("moved", async || {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bus::{Bus, Reply};
+use bus::{Bus, Limits, Reply};
 use serde_json::json;
 
 use crate::support::*;
@@ -147,7 +147,7 @@ async fn a_write_that_is_slower_than_its_requester_ends_and_its_repetition_gets_
     assert_eq!(peer.ask_json("test.hasty.write", REQUEST).await["status"], 500);
     open.send_replace(true);
     let key = "test-bridge:dedupe:test.hasty.write:r9";
-    until("kept", async || world.stored(key).await.is_some_and(|value| value != b"P")).await;
+    until("kept", async || world.stored(key).await.is_some_and(|value| value.starts_with(b"D"))).await;
     let reply = peer.ask("test.hasty.write", REQUEST).await;
     assert_eq!(reply, r#"{"request_id":"r9","body":"done","status":200}"#);
     assert_eq!(executed.get(), 1);
@@ -165,4 +165,115 @@ async fn without_the_store_writes_are_executed() {
     assert_eq!(peer.ask_json("test.write", r#"{"request_id":"r10","body":{}}"#).await["status"], 201);
     world.redis.resume();
     assert_eq!(executed.get(), 2);
+}
+
+/// Also when Redis comes back and knows nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_store_a_process_still_executes_a_write_once() {
+    let world = World::start().await;
+    let (bus, peer) = (world.bus().await, world.peer().await);
+    let executed = counting(&bus, Duration::ZERO).await;
+    world.redis.kill9();
+    for _ in 0..3 {
+        assert_eq!(peer.ask("test.write", REQUEST).await, r#"{"request_id":"r9","body":1,"status":201}"#);
+    }
+    world.redis.restart().await;
+    assert_eq!(peer.ask("test.write", REQUEST).await, r#"{"request_id":"r9","body":1,"status":201}"#);
+    assert_eq!(executed.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_lost_during_or_after_a_write_does_not_bring_it_about_again() {
+    let world = World::start().await;
+    let (bus, peer) = (world.bus().await, world.peer().await);
+    let executed = Counter::default();
+    let (count, (open, gate)) = (executed.clone(), tokio::sync::watch::channel(false));
+    bus.serve::<Write, _, _>(move |_| {
+        let (n, mut gate) = (count.add(), gate.clone());
+        async move {
+            let _ = gate.wait_for(|open| *open).await;
+            // The first one is larger than what a process remembers.
+            if n == 1 { Reply::text(200, &"x".repeat(300_000)) } else { Reply::json(201, &n) }
+        }
+    })
+    .await
+    .unwrap();
+    let lose = async {
+        until("begun", async || executed.get() == 1).await;
+        world.redis.kill9();
+        open.send_replace(true);
+    };
+    let (first, ()) = tokio::join!(peer.ask_json("test.write", REQUEST), lose);
+    assert_eq!(first["status"], 200);
+    assert_eq!(peer.ask_json("test.write", REQUEST).await["status"], 500, "all that is known");
+
+    world.redis.restart().await;
+    let other = r#"{"request_id":"r10","body":{}}"#;
+    assert_eq!(peer.ask_json("test.write", other).await["status"], 201);
+    world.redis.kill9();
+    assert_eq!(peer.ask_json("test.write", other).await["status"], 201);
+    assert_eq!(executed.get(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_store_what_was_not_executed_is_tried_again() {
+    let world = World::start().await;
+    let (bus, peer) = (world.bus().await, world.peer().await);
+    let executed = Counter::default();
+    let count = executed.clone();
+    bus.serve::<Write, _, _>(move |_| {
+        let n = count.add();
+        async move { if n < 3 { Reply::text(503, "not now").not_executed() } else { Reply::status(200) } }
+    })
+    .await
+    .unwrap();
+    world.redis.kill9();
+    for status in [503, 503, 200, 200] {
+        assert_eq!(peer.ask_json("test.write", REQUEST).await["status"], status);
+    }
+    assert_eq!(executed.get(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marker_that_redis_sets_too_late_for_the_write_is_taken_back() {
+    let world = World::start().await;
+    let patient = Limits { dedupe_within: Duration::from_secs(20), ..Limits::default() };
+    let (bus, peer) = (world.bus_with(patient).await, world.peer().await);
+    let executed = Counter::default();
+    let count = executed.clone();
+    bus.serve::<HastyWrite, _, _>(move |_| {
+        count.add();
+        async { Reply::status(200) }
+    })
+    .await
+    .unwrap();
+    // With a connection that stands.
+    assert_eq!(peer.ask_json("test.hasty.write", r#"{"request_id":"r1","body":{}}"#).await["status"], 200);
+    world.redis.pause();
+    let late = peer.ask_json("test.hasty.write", REQUEST).await;
+    assert_eq!((&late["status"], &late["body"]), (&json!(500), &json!("no result in time")));
+    world.redis.resume();
+    until("executed", async || peer.ask_json("test.hasty.write", REQUEST).await["status"] == 200).await;
+    assert_eq!(executed.get(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_replica_has_begun_is_not_begun_again_because_the_store_is_lost() {
+    let world = World::start().await;
+    let (bus, peer) = (world.bus().await, world.peer().await);
+    let executed = Counter::default();
+    let count = executed.clone();
+    bus.serve::<PatientWrite, _, _>(move |_| {
+        count.add();
+        async { Reply::status(200) }
+    })
+    .await
+    .unwrap();
+    world.store("test-bridge:dedupe:test.patient.write:r9", b"P").await;
+    let asked = tokio::spawn(async move { peer.ask_json("test.patient.write", REQUEST).await });
+    // It has looked, as the count of commands tells.
+    until("looked", async || world.redis_commands("get").await >= 1).await;
+    world.redis.kill9();
+    assert_eq!(asked.await.unwrap()["status"], 500);
+    assert_eq!(executed.get(), 0);
 }

@@ -60,6 +60,7 @@ subjects! {
     Hasty: "test.hasty", Read, Body, Any, 300 ms;
     Write: "test.write", Write, Body, Any, 8000 ms;
     HastyWrite: "test.hasty.write", Write, Body, Any, 300 ms;
+    PatientWrite: "test.patient.write", Write, Body, Any, 3000 ms;
     Notify: "test.notify", Read, TopLevel, Beside, 8000 ms;
 }
 
@@ -116,6 +117,14 @@ impl World {
     pub(crate) async fn ttl(&self, key: &str) -> i64 {
         let mut redis = self.redis.connection().await;
         redis::cmd("TTL").arg(key).query_async(&mut redis).await.unwrap()
+    }
+
+    /// How often Redis has executed a command.
+    pub(crate) async fn redis_commands(&self, name: &str) -> usize {
+        let mut redis = self.redis.connection().await;
+        let stats: String = redis::cmd("INFO").arg("commandstats").query_async(&mut redis).await.unwrap();
+        let calls = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+        calls.and_then(|calls| calls.split(',').next()?.parse().ok()).unwrap_or(0)
     }
 
     pub(crate) async fn keys(&self) -> Vec<String> {

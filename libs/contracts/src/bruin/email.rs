@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::QUEUE;
+use super::path::in_path;
 use crate::fields::Fields;
 use crate::id::{Id, TicketId};
 use crate::subjects::subjects;
@@ -34,7 +35,10 @@ impl Request for TagEmailRequest {
         const KEYS: &str =
             r#"You must include "email_id" and "tag_id" in the "body" field of the response request"#;
         let mut body = Fields::of(incoming, NO_BODY)?;
-        Ok(Self { email_id: body.required("email_id", KEYS)?, tag_id: body.required("tag_id", KEYS)? })
+        Ok(Self {
+            email_id: in_path(body.required("email_id", KEYS)?, KEYS)?,
+            tag_id: in_path(body.required("tag_id", KEYS)?, KEYS)?,
+        })
     }
 }
 
@@ -66,6 +70,9 @@ impl Request for LinkTicketEmailRequest {
         const KEYS: &str =
             r#"You must include "ticket_id" and "email_id" in the "body" field of the request"#;
         let mut body = Fields::of(incoming, NO_BODY)?;
-        Ok(Self { ticket_id: body.required("ticket_id", KEYS)?, email_id: body.required("email_id", KEYS)? })
+        Ok(Self {
+            ticket_id: in_path(body.required("ticket_id", KEYS)?, KEYS)?,
+            email_id: in_path(body.required("email_id", KEYS)?, KEYS)?,
+        })
     }
 }

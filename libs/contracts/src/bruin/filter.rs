@@ -94,18 +94,10 @@ ids!(ClientId, SiteId, TicketId, Serial);
 /// Further query parameters by the name they have in the request, in order.
 pub type Filters = IndexMap<String, Filter>;
 
-/// Everything in `fields` as filters.
-pub(super) fn filters(fields: Fields) -> Result<Filters, Rejected> {
-    fields
-        .rest()
-        .into_iter()
-        .map(|(name, value)| match usable(value) {
-            Some(filter) => Ok((name, filter)),
-            None => Err(Rejected::text(format!(
-                "The value of \"{name}\" in the body cannot be used: it must be a text, a number or a list of these"
-            ))),
-        })
-        .collect()
+/// Everything in `fields` as filters; refused with `text` when one of them is none.
+pub(super) fn filters(fields: Fields, text: &str) -> Result<Filters, Rejected> {
+    let filters = fields.rest().into_iter().map(|(name, value)| Some((name, usable(value)?)));
+    filters.collect::<Option<_>>().ok_or_else(|| Rejected::text(text))
 }
 
 fn usable(value: Value) -> Option<Filter> {

@@ -1,6 +1,6 @@
 //! Inventory, customers and sites (subjects 17 to 22). All fields of these requests are forwarded as query filters.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::QUEUE;
@@ -42,9 +42,10 @@ macro_rules! filters {
         impl Request for $name {
             fn parse(incoming: &Incoming<'_>) -> Result<Self, Rejected> {
                 let mut body = Fields::of(incoming, $no_body)?;
+                let [text, ..] = [$($text),+];
                 Ok(Self {
                     $($field: filter::required(&mut body, stringify!($field), $text)?,)+
-                    filters: filter::filters(body)?,
+                    filters: filter::filters(body, text)?,
                 })
             }
         }
@@ -103,10 +104,18 @@ impl Request for ClientInfoByDidRequest {
     }
 }
 
-/// The clients who have a device in use.
+/// The clients who have a device in use. Only an empty list says that nobody has it; a body that is no list says nothing
+/// and cannot be read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ClientInfoReply(#[serde(deserialize_with = "lenient::list")] pub Vec<Client>);
+pub struct ClientInfoReply(#[serde(deserialize_with = "clients")] pub Vec<Client>);
+
+/// Each at its place, because the first one counts: of an element that is no object nothing is known.
+fn clients<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Client>, D::Error> {
+    let client = |item: Value| item.is_object().then(|| serde_json::from_value(item).ok()).flatten();
+    let items = Vec::<Value>::deserialize(deserializer)?;
+    Ok(items.into_iter().map(|item| client(item).unwrap_or_default()).collect())
+}
 
 /// A client who has a device in use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

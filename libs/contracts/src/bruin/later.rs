@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::filter::{self, Filter, Filters};
+use super::path::in_path;
 use super::{AttributeRequest, QUEUE};
 use crate::fields::Fields;
 use crate::id::{DetailId, Id, LinkInterface, Serial, TicketId};
@@ -47,10 +48,10 @@ pub struct TicketContactsRequest {
 
 impl Request for TicketContactsRequest {
     fn parse(incoming: &Incoming<'_>) -> Result<Self, Rejected> {
+        const KEYS: &str = r#"You must specify "client_id" in the body"#;
         let mut body = Fields::of(incoming, NO_BODY)?;
-        let client_id =
-            filter::required(&mut body, "client_id", r#"You must specify "client_id" in the body"#)?;
-        Ok(Self { client_id, filters: filter::filters(body)? })
+        let client_id = filter::required(&mut body, "client_id", KEYS)?;
+        Ok(Self { client_id, filters: filter::filters(body, KEYS)? })
     }
 }
 
@@ -76,9 +77,10 @@ impl Request for AssetTopicsRequest {
     }
 }
 
-/// Declares requests that are some required fields and nothing else; `$text` refuses the lack of any.
+/// Declares requests that are some required fields and nothing else; `$text` refuses the lack of any. Behind it stand
+/// the fields which are parts of the path.
 macro_rules! required {
-    ($($(#[$doc:meta])* $name:ident($text:expr) {$($(#[$field_doc:meta])* $field:ident: $kind:ty,)+})+) => {$(
+    ($($(#[$doc:meta])* $name:ident($text:expr $(; $($id:ident),+)?) {$($(#[$field_doc:meta])* $field:ident: $kind:ty,)+})+) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Serialize)]
         pub struct $name {
@@ -88,7 +90,9 @@ macro_rules! required {
         impl Request for $name {
             fn parse(incoming: &Incoming<'_>) -> Result<Self, Rejected> {
                 let mut body = Fields::of(incoming, NO_BODY)?;
-                Ok(Self { $($field: body.required(stringify!($field), $text)?,)+ })
+                let request = Self { $($field: body.required(stringify!($field), $text)?,)+ };
+                $($(in_path(&request.$id, $text)?;)+)?
+                Ok(request)
             }
         }
     )+};
@@ -107,7 +111,9 @@ required! {
         service_number: Serial,
     }
     /// Subscribes by [`SubscribeUser`].
-    SubscribeUserRequest(r#"You must specify "ticket_id", "user_email" and "subscription_type" in the body"#) {
+    SubscribeUserRequest(
+        r#"You must specify "ticket_id", "user_email" and "subscription_type" in the body"#; ticket_id
+    ) {
         /// The ticket.
         ticket_id: TicketId,
         /// The user's address.
@@ -123,7 +129,9 @@ required! {
         email_status: String,
     }
     /// Asks for [`TicketDetailIds`].
-    TicketDetailIdsRequest(r#"You must specify "ticket_id", "detail_id" and "interfaces" in the body"#) {
+    TicketDetailIdsRequest(
+        r#"You must specify "ticket_id", "detail_id" and "interfaces" in the body"#; ticket_id, detail_id
+    ) {
         /// The ticket.
         ticket_id: TicketId,
         /// The line.
@@ -169,6 +177,9 @@ impl Request for CloseTicketRequest {
     fn parse(incoming: &Incoming<'_>) -> Result<Self, Rejected> {
         const KEYS: &str = r#"You must include "ticket_id" and "close_note" in the body of the request"#;
         let mut body = Fields::of(incoming, NO_BODY)?;
-        Ok(Self { ticket_id: body.truthy("ticket_id", KEYS)?, close_note: body.truthy("close_note", KEYS)? })
+        Ok(Self {
+            ticket_id: in_path(body.truthy("ticket_id", KEYS)?, KEYS)?,
+            close_note: body.truthy("close_note", KEYS)?,
+        })
     }
 }

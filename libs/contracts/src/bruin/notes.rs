@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::QUEUE;
+use super::path::in_path;
 use crate::fields::Fields;
 use crate::id::{Id, Serial, TicketId};
 use crate::subjects::subjects;
@@ -35,12 +36,11 @@ impl Request for AppendNoteRequest {
     fn parse(incoming: &Incoming<'_>) -> Result<Self, Rejected> {
         const KEYS: &str =
             r#"You must include "ticket_id" and "note" in the "body" field of the response request"#;
-        const SERVICES: &str = r#""service_numbers" must be a list of texts"#;
         let mut body = Fields::of(incoming, NO_BODY)?;
         Ok(Self {
-            ticket_id: body.required("ticket_id", KEYS)?,
+            ticket_id: in_path(body.required("ticket_id", KEYS)?, KEYS)?,
             note: body.required("note", KEYS)?,
-            service_numbers: body.if_truthy("service_numbers", SERVICES)?.unwrap_or_default(),
+            service_numbers: body.if_truthy("service_numbers", KEYS)?.unwrap_or_default(),
         })
     }
 }
@@ -73,7 +73,7 @@ impl Request for AppendNotesRequest {
     fn parse(incoming: &Incoming<'_>) -> Result<Self, Rejected> {
         const KEYS: &str = r#"You must include "ticket_id" and "notes" in the body of the request"#;
         let mut body = Fields::of(incoming, NO_BODY)?;
-        let ticket_id = body.required("ticket_id", KEYS)?;
+        let ticket_id = in_path(body.required("ticket_id", KEYS)?, KEYS)?;
         let notes: Vec<Value> = body.required("notes", KEYS)?;
         Ok(Self { ticket_id, notes: notes.into_iter().map(NewNote::read).collect::<Result<_, _>>()? })
     }

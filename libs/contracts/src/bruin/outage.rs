@@ -3,9 +3,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::path::in_path;
 use super::{OneOrMany, QUEUE};
 use crate::fields::Fields;
-use crate::id::{ClientId, DetailId, Serial, TicketId};
+use crate::id::{ClientId, DetailId, LinkInterface, Serial, TicketId};
 use crate::subjects::subjects;
 use crate::{Incoming, Rejected, Request};
 
@@ -29,6 +30,13 @@ pub struct OutageTicketRequest {
     /// The contact to write on the ticket, e.g. `{"email": "ops@example.com"}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticket_contact: Option<Value>,
+    /// The interfaces of the first device which are out. A later addition of the bridge's interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interfaces: Option<Vec<LinkInterface>>,
+    /// With true the reply is Bruin's whole answer under Bruin's status: neither a ticket id nor one of the special
+    /// statuses of [`OutageTicket`]. A later addition of the bridge's interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub get_full_response: Option<bool>,
 }
 
 impl Request for OutageTicketRequest {
@@ -44,7 +52,13 @@ impl Request for OutageTicketRequest {
         if service_number == OneOrMany::Many(Vec::new()) {
             return Err(Rejected::text(NULLS)); // nothing to create a ticket for
         }
-        Ok(Self { client_id, service_number, ticket_contact: body.if_truthy("ticket_contact", KEYS)? })
+        Ok(Self {
+            client_id,
+            service_number,
+            ticket_contact: body.if_truthy("ticket_contact", KEYS)?,
+            interfaces: body.if_truthy("interfaces", KEYS)?,
+            get_full_response: body.if_truthy("get_full_response", KEYS)?,
+        })
     }
 }
 
@@ -107,7 +121,7 @@ impl Request for UnpauseTicketRequest {
         const KEYS: &str = "You must include ticket_id and service_number or detail_id in the request";
         let mut body = Fields::of(incoming, NO_BODY)?;
         let request = Self {
-            ticket_id: body.truthy("ticket_id", KEYS)?,
+            ticket_id: in_path(body.truthy("ticket_id", KEYS)?, KEYS)?,
             service_number: body.if_truthy("service_number", KEYS)?,
             detail_id: body.if_truthy("detail_id", KEYS)?,
         };

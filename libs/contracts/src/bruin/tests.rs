@@ -181,11 +181,15 @@ fn overview_wants_digits() {
         parse::<TicketOverview>(&json!({})),
         Err(Rejected::text("Must include \"ticket_id\" in body"))
     );
-    for id in [json!(null), json!(0), json!(""), json!(false), json!("12a"), json!("1.5"), json!(-5)] {
+    for id in [json!(null), json!(0), json!(""), json!(false), json!("12a"), json!("1.5"), json!("-5")] {
         let refused = parse::<TicketOverview>(&json!({"ticket_id": id})).unwrap_err();
         assert_eq!(refused, Rejected { status: 404, body: "not ticket id found".into() }, "{id}");
     }
-    assert_eq!(parse::<TicketOverview>(&json!({"ticket_id": [12345]})).unwrap_err().status, 400);
+    for id in [json!([12345]), json!([]), json!({}), json!(1.5)] {
+        let refused = parse::<TicketOverview>(&json!({"ticket_id": id})).unwrap_err();
+        assert_eq!(refused, Rejected::text("Must include \"ticket_id\" in body"), "{id}");
+    }
+    assert_eq!(parse::<TicketOverview>(&json!({"ticket_id": -5})).unwrap(), json!({"ticket_id": -5}));
     for id in [json!(12345), json!("12345"), json!("0012345")] {
         assert_eq!(
             parse::<TicketOverview>(&json!({"ticket_id": id})).unwrap(),
@@ -239,7 +243,8 @@ fn paging_fields_of_basic_tickets_are_the_bridges_own() {
     assert_eq!(parse::<BasicTickets>(&body).unwrap(), json!({"ticket_statuses": [], "page_size": 50}));
     for bad in [json!(0), json!(-1), json!("x"), json!(null), json!(1.5)] {
         let body = json!({"ticket_statuses": [], "page_size": bad});
-        assert_eq!(parse::<BasicTickets>(&body).unwrap_err().status, 400, "{bad}");
+        let text = "Must specify \"ticket_statuses\" in the body of the request";
+        assert_eq!(parse::<BasicTickets>(&body), Err(Rejected::text(text)), "{bad}");
     }
 }
 
@@ -253,9 +258,102 @@ fn filters_keep_their_order_and_refuse_what_cannot_be_sent() {
     );
     for bad in [json!(null), json!(true), json!({}), json!([null]), json!([[1]]), json!([])] {
         let refused = parse::<ClientInfo>(&json!({"service_number": "VC1", "x": bad})).unwrap_err();
-        assert_eq!(refused.status, 400, "{bad}");
-        assert!(refused.body.as_str().unwrap().contains("\"x\""), "{bad}");
+        let text = "You must specify \"service_number\" in the body";
+        assert_eq!(refused, Rejected::text(text), "{bad}");
     }
+    let site = json!({"client_id": 1, "site_id": 2, "x": null});
+    let text = "You must specify \"client_id\" in the body";
+    assert_eq!(parse::<SiteDetails>(&site), Err(Rejected::text(text)));
+}
+
+#[test]
+fn ids_that_name_nothing_are_never_put_into_a_path() {
+    fn refused<R: Rpc>(good: &Value, ids: &[&str], text: &str) {
+        parse::<R>(good).unwrap();
+        for (id, bad) in ids.iter().flat_map(|id| ["", ".", ".."].map(|bad| (id, bad))) {
+            let mut body = good.clone();
+            body[*id] = bad.into();
+            assert_eq!(parse::<R>(&body), Err(Rejected::text(text)), "{} with {body}", R::SUBJECT);
+        }
+    }
+    let line = json!({"ticket_id": 1, "detail_id": 2, "service_number": "VC1"});
+    refused::<SingleBasicTicket>(
+        &line,
+        &["ticket_id"],
+        "Must specify \"ticket_id\" in the body of the request",
+    );
+    refused::<TicketDetails>(&line, &["ticket_id"], "You must include ticket_id in the request");
+    refused::<TaskHistory>(&line, &["ticket_id"], "You must specify \"ticket_id\" in the body");
+    let text = "You must include \"ticket_id\" and \"note\" in the \"body\" field of the response request";
+    refused::<AppendNote>(&json!({"ticket_id": 1, "note": "n"}), &["ticket_id"], text);
+    let text = "You must include \"ticket_id\" and \"notes\" in the body of the request";
+    refused::<AppendNotes>(&json!({"ticket_id": 1, "notes": []}), &["ticket_id"], text);
+    let text = "You must include ticket_id and detail_id in the request";
+    refused::<OpenTicket>(&line, &["ticket_id", "detail_id"], text);
+    refused::<ResolveTicket>(&line, &["ticket_id", "detail_id"], text);
+    let text = "You must include ticket_id and service_number or detail_id in the request";
+    refused::<UnpauseTicket>(&line, &["ticket_id"], text);
+    let text = "You must specify \"ticket_id\", \"severity\" and \"reason\" in the body";
+    refused::<TicketSeverity>(&json!({"ticket_id": 1, "severity": 2, "reason": "r"}), &["ticket_id"], text);
+    let text = "You must specify {..\"body\": {\"service_number\" or \"detail_id\", \"ticket_id\", \"queue_name\"}..} in the request";
+    let queue = json!({"ticket_id": 1, "detail_id": 2, "queue_name": "Q"});
+    refused::<ChangeWorkQueue>(&queue, &["ticket_id"], text);
+    let text =
+        "You must specify {..\"body\": {\"ticket_id\", \"detail_id\", \"service_number\"}...} in the request";
+    refused::<NextResults>(&line, &["ticket_id"], text);
+    let text = "You must include \"email_id\" and \"tag_id\" in the \"body\" field of the response request";
+    refused::<TagEmail>(&json!({"email_id": 1, "tag_id": 2}), &["email_id", "tag_id"], text);
+    let text = "You must include \"ticket_id\" and \"email_id\" in the \"body\" field of the request";
+    refused::<LinkTicketEmail>(&json!({"ticket_id": 1, "email_id": 2}), &["ticket_id", "email_id"], text);
+    let text = "You must specify \"ticket_id\", \"user_email\" and \"subscription_type\" in the body";
+    let user = json!({"ticket_id": 1, "user_email": "a@example.com", "subscription_type": 2});
+    refused::<SubscribeUser>(&user, &["ticket_id"], text);
+    let text = "You must specify \"ticket_id\", \"detail_id\" and \"interfaces\" in the body";
+    let interfaces = json!({"ticket_id": 1, "detail_id": 2, "interfaces": ["GE1"]});
+    refused::<TicketDetailIds>(&interfaces, &["ticket_id", "detail_id"], text);
+    let text = "You must include \"ticket_id\" and \"close_note\" in the body of the request";
+    refused::<CloseTicket>(&json!({"ticket_id": 1, "close_note": "n"}), &["ticket_id"], text);
+}
+
+#[test]
+fn fields_of_a_later_revision_count_when_they_are_truthy_and_fit() {
+    /// With these the request is `good` and no more, with those it is refused.
+    fn field<R: Rpc>(good: &Value, name: &str, value: &Value, unfit: &[Value]) {
+        let with = |value: &Value| {
+            let mut body = good.clone();
+            body[name] = value.clone();
+            body
+        };
+        assert_eq!(parse::<R>(&with(value)).as_ref(), Ok(&with(value)));
+        for none in [json!(null), json!([]), json!(""), json!(false)] {
+            assert_eq!(parse::<R>(&with(&none)).as_ref(), Ok(good), "{name}: {none}");
+        }
+        for unfit in unfit {
+            assert_eq!(parse::<R>(&with(unfit)).unwrap_err().status, 400, "{name}: {unfit}");
+        }
+    }
+    let names = json!(["GE1", "GE2"]);
+    let no_names = [json!("GE1"), json!([1]), json!({"a": 1})];
+    let outage = json!({"client_id": 1, "service_number": "VC1"});
+    field::<OutageTicketCreation>(&outage, "interfaces", &names, &no_names);
+    field::<OutageTicketCreation>(&outage, "get_full_response", &json!(true), &[json!("yes"), json!([1])]);
+    field::<ResolveTicket>(&json!({"ticket_id": 1, "detail_id": 2}), "interfaces", &names, &no_names);
+    let queue = json!({"ticket_id": 1, "detail_id": 2, "queue_name": "Q"});
+    field::<ChangeWorkQueue>(&queue, "work_queue_id", &json!(620), &[json!(true), json!([620])]);
+    let nameless = json!({"ticket_id": 1, "detail_id": 2, "work_queue_id": 620});
+    assert_eq!(parse::<ChangeWorkQueue>(&nameless).unwrap_err().status, 400, "the name is still required");
+}
+
+#[test]
+fn of_a_devices_clients_the_first_keeps_its_place_and_no_list_is_no_answer() {
+    let read = |body: Value| serde_json::from_value::<ClientInfoReply>(body);
+    for body in [json!(null), json!("x"), json!({"client_id": 1})] {
+        assert!(read(body.clone()).is_err(), "{body}");
+    }
+    assert_eq!(read(json!([])).unwrap().0, []);
+    let two = read(json!([[1, "x", 2], {"client_id": 1, "client_name": 5}])).unwrap().0;
+    let known = Client { client_id: Some(Id::from(1).into()), ..Client::default() };
+    assert_eq!(two, [Client::default(), known]);
 }
 
 #[test]
@@ -278,6 +376,9 @@ fn every_new_note_needs_a_text_and_a_target() {
         let request = with(json!({"text": "B", "service_number": "VC1", "is_private": private})).unwrap();
         assert_eq!(request["notes"][1]["is_private"], expected, "{private}");
     }
+    let no_texts = json!({"ticket_id": 1, "note": "n", "service_numbers": [1]});
+    let text = "You must include \"ticket_id\" and \"note\" in the \"body\" field of the response request";
+    assert_eq!(parse::<AppendNote>(&no_texts), Err(Rejected::text(text)));
     let no_notes = parse::<AppendNotes>(&json!({"ticket_id": 1, "notes": []})).unwrap();
     assert_eq!(no_notes["notes"], json!([]));
 }
@@ -318,7 +419,8 @@ fn details_are_read_leniently() {
         "ticketDetails": [{"detailID": 1, "detailValue": "VC1", "detailStatus": "I", "lastUpdatedBy": 0}, null, 7],
         "ticketNotes": [
             {"noteId": 1, "noteValue": null, "serviceNumber": null},
-            {"noteId": {"odd": true}, "noteValue": "x", "serviceNumber": ["VC1", "VC2"]}
+            {"noteId": {"odd": true}, "noteValue": "x", "serviceNumber": ["VC1", null, 7, "VC2"]},
+            {"noteId": 3, "noteValue": "y", "serviceNumber": "VC1"}
         ],
         "unknown": 1
     }))
@@ -327,6 +429,8 @@ fn details_are_read_leniently() {
     assert_eq!(reply.ticket_notes[0].note_value, None);
     assert!(!reply.ticket_notes[0].is_about(&"VC1".to_owned().into()));
     assert!(reply.ticket_notes[1].is_about(&"VC2".to_owned().into()));
+    assert_eq!(reply.ticket_notes[1].service_number.as_ref().map(Vec::len), Some(2));
+    assert_eq!(reply.ticket_notes[2].service_number, None);
     assert_eq!(
         serde_json::from_value::<TicketDetailsReply>(json!({})).unwrap(),
         TicketDetailsReply::default()

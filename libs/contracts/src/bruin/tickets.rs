@@ -5,10 +5,11 @@ use serde_json::Value;
 
 use super::QUEUE;
 use super::filter::{self, Filter, Filters};
+use super::path::in_path;
 use crate::fields::Fields;
-use crate::id::{ClientId, DetailId, Id, Serial, TicketId};
+use crate::id::{ClientId, DetailId, Id, LinkInterface, Serial, TicketId};
 use crate::subjects::subjects;
-use crate::{Incoming, Rejected, Request, lenient};
+use crate::{Incoming, Rejected, Request, json, lenient};
 
 subjects! {
     /// 1. Full tickets of one client in several statuses, without duplicates.
@@ -33,7 +34,7 @@ subjects! {
     /// 11. Opens a line again.
     OpenTicket: "bruin.ticket.status.open", Write, wait 15, answer 12, TicketLineRequest => Value;
     /// 12. Resolves a line.
-    ResolveTicket: "bruin.ticket.status.resolve", Write, wait 15, answer 12, TicketLineRequest => Value;
+    ResolveTicket: "bruin.ticket.status.resolve", Write, wait 15, answer 12, ResolveTicketRequest => Value;
     /// 14. Changes the severity of a ticket.
     TicketSeverity: "bruin.change.ticket.severity", Write, wait 45, answer 42, TicketSeverityRequest => Value;
 }
@@ -109,26 +110,25 @@ pub struct BasicTicketsRequest {
 impl Request for BasicTicketsRequest {
     fn parse(incoming: &Incoming<'_>) -> Result<Self, Rejected> {
         const STATUSES: &str = r#"Must specify "ticket_statuses" in the body of the request"#;
-        const PAGE_SIZE: &str = r#""page_size" must be a number above 0"#;
         let mut body = Fields::of(incoming, NO_BODY_MESSAGE)?;
         let ticket_statuses = match body.required::<OneOrMany<String>>("ticket_statuses", STATUSES)? {
             OneOrMany::One(status) => vec![status],
             OneOrMany::Many(statuses) => statuses,
         };
-        let page_size = body.if_present::<Id>("page_size", PAGE_SIZE)?;
+        let page_size = body.if_present::<Id>("page_size", STATUSES)?;
         let page_size = match page_size {
             None => None,
             Some(size) => Some(
                 size.as_i64()
                     .and_then(|size| u32::try_from(size).ok())
                     .filter(|size| *size > 0)
-                    .ok_or_else(|| Rejected::text(PAGE_SIZE))?,
+                    .ok_or_else(|| Rejected::text(STATUSES))?,
             ),
         };
         // Both would be overwritten by what the bridge sends.
         body.take("page_number");
         body.take("ticket_status");
-        Ok(Self { ticket_statuses, page_size, filters: filter::filters(body)? })
+        Ok(Self { ticket_statuses, page_size, filters: filter::filters(body, STATUSES)? })
     }
 }
 
@@ -154,7 +154,8 @@ macro_rules! by_ticket_id {
 
         impl Request for $name {
             fn parse(incoming: &Incoming<'_>) -> Result<Self, Rejected> {
-                Ok(Self { ticket_id: Fields::of(incoming, $no_body)?.required("ticket_id", $no_id)? })
+                let ticket_id = Fields::of(incoming, $no_body)?.required("ticket_id", $no_id)?;
+                Ok(Self { ticket_id: in_path(ticket_id, $no_id)? })
             }
         }
     )+};
@@ -175,7 +176,7 @@ by_ticket_id! {
 /// Asks for [`TicketOverview`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TicketOverviewRequest {
-    /// The ticket; only digits.
+    /// The ticket; as text only digits.
     pub ticket_id: TicketId,
 }
 
@@ -184,16 +185,17 @@ impl Request for TicketOverviewRequest {
         const KEYS: &str = r#"Must include "ticket_id" in body"#;
         let unknown = || Rejected { status: 404, body: "not ticket id found".into() };
         let mut body = Fields::of(incoming, NO_BODY)?;
-        if !body.has("ticket_id") {
-            return Err(Rejected::text(KEYS));
-        }
-        let id: Id = body.if_truthy("ticket_id", KEYS)?.ok_or_else(unknown)?;
-        let digits = id.to_string();
-        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let value = body.take("ticket_id").ok_or_else(|| Rejected::text(KEYS))?;
+        if !json::truthy(&value) && !value.is_array() && !value.is_object() {
             return Err(unknown());
         }
-        // Bruin gets the number, also of a text with leading zeros.
-        Ok(Self { ticket_id: TicketId(digits.parse().map_or(id, Id::Number)) })
+        let ticket_id = match serde_json::from_value(value).map_err(|_| Rejected::text(KEYS))? {
+            Id::Text(text) if !text.bytes().all(|byte| byte.is_ascii_digit()) => return Err(unknown()),
+            // Bruin gets the number, also of a text with leading zeros.
+            Id::Text(text) => text.parse().map_or(Id::Text(text), Id::Number),
+            number @ Id::Number(_) => number,
+        };
+        Ok(Self { ticket_id: TicketId(ticket_id) })
     }
 }
 
@@ -233,7 +235,7 @@ impl Request for TicketCreationRequest {
     }
 }
 
-/// Names a line of a ticket, for [`OpenTicket`] and [`ResolveTicket`].
+/// Names a line of a ticket, for [`OpenTicket`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TicketLineRequest {
     /// The ticket.
@@ -244,10 +246,39 @@ pub struct TicketLineRequest {
 
 impl Request for TicketLineRequest {
     fn parse(incoming: &Incoming<'_>) -> Result<Self, Rejected> {
-        const KEYS: &str = "You must include ticket_id and detail_id in the request";
-        let mut body = Fields::of(incoming, NO_BODY)?;
-        Ok(Self { ticket_id: body.truthy("ticket_id", KEYS)?, detail_id: body.truthy("detail_id", KEYS)? })
+        let (ticket_id, detail_id) = line(&mut Fields::of(incoming, NO_BODY)?)?;
+        Ok(Self { ticket_id, detail_id })
     }
+}
+
+/// Resolves a line by [`ResolveTicket`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ResolveTicketRequest {
+    /// The ticket.
+    pub ticket_id: TicketId,
+    /// The line.
+    pub detail_id: DetailId,
+    /// The interfaces of the line which are in order again. A later addition of the bridge's interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interfaces: Option<Vec<LinkInterface>>,
+}
+
+impl Request for ResolveTicketRequest {
+    fn parse(incoming: &Incoming<'_>) -> Result<Self, Rejected> {
+        let mut body = Fields::of(incoming, NO_BODY)?;
+        let (ticket_id, detail_id) = line(&mut body)?;
+        Ok(Self { ticket_id, detail_id, interfaces: body.if_truthy("interfaces", LINE_KEYS)? })
+    }
+}
+
+const LINE_KEYS: &str = "You must include ticket_id and detail_id in the request";
+
+/// Takes what names a line.
+fn line(body: &mut Fields) -> Result<(TicketId, DetailId), Rejected> {
+    Ok((
+        in_path(body.truthy("ticket_id", LINE_KEYS)?, LINE_KEYS)?,
+        in_path(body.truthy("detail_id", LINE_KEYS)?, LINE_KEYS)?,
+    ))
 }
 
 /// Changes a severity by [`TicketSeverity`].
@@ -266,7 +297,7 @@ impl Request for TicketSeverityRequest {
         const KEYS: &str = r#"You must specify "ticket_id", "severity" and "reason" in the body"#;
         let mut body = Fields::of(incoming, NO_BODY_MESSAGE)?;
         Ok(Self {
-            ticket_id: body.required("ticket_id", KEYS)?,
+            ticket_id: in_path(body.required("ticket_id", KEYS)?, KEYS)?,
             severity: body.required("severity", KEYS)?,
             reason: body.required("reason", KEYS)?,
         })
@@ -362,7 +393,7 @@ pub struct TicketNote {
     #[serde(deserialize_with = "lenient::or_default")]
     pub note_value: Option<String>,
     /// The devices it is about; null or empty for the whole ticket.
-    #[serde(deserialize_with = "lenient::or_default")]
+    #[serde(deserialize_with = "lenient::some_list")]
     pub service_number: Option<Vec<Serial>>,
     /// When it was written, ISO 8601.
     #[serde(deserialize_with = "lenient::or_default")]

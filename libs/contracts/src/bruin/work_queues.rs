@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::QUEUE;
+use super::path::in_path;
 use crate::fields::Fields;
 use crate::id::{DetailId, Id, Serial, TicketId};
 use crate::subjects::subjects;
@@ -30,6 +31,10 @@ pub struct ChangeWorkQueueRequest {
     pub service_number: Option<Serial>,
     /// The queue's exact name without surrounding blanks.
     pub queue_name: String,
+    /// The number of the result by which the line gets to the queue (`resultTypeId` of [`NextResult`]): the queue is not
+    /// looked up by its name then. A later addition of the bridge's interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work_queue_id: Option<Id>,
 }
 
 impl Request for ChangeWorkQueueRequest {
@@ -41,10 +46,11 @@ impl Request for ChangeWorkQueueRequest {
             return Err(Rejected::text(NO_BODY));
         }
         let request = Self {
-            ticket_id: body.required("ticket_id", KEYS)?,
+            ticket_id: in_path(body.required("ticket_id", KEYS)?, KEYS)?,
             detail_id: body.if_present("detail_id", KEYS)?,
             service_number: body.if_present("service_number", KEYS)?,
             queue_name: body.required("queue_name", KEYS)?,
+            work_queue_id: body.if_truthy("work_queue_id", KEYS)?,
         };
         if request.detail_id.is_none() && request.service_number.is_none() {
             return Err(Rejected::text(KEYS));
@@ -70,7 +76,7 @@ impl Request for NextResultsRequest {
             r#"You must specify {.."body": {"ticket_id", "detail_id", "service_number"}...} in the request"#;
         let mut body = Fields::of(incoming, KEYS)?;
         Ok(Self {
-            ticket_id: body.required("ticket_id", KEYS)?,
+            ticket_id: in_path(body.required("ticket_id", KEYS)?, KEYS)?,
             detail_id: body.required("detail_id", KEYS)?,
             service_number: body.required("service_number", KEYS)?,
         })

@@ -21,6 +21,8 @@ pub(super) struct Outcome {
     pub(super) requests: Vec<PeerRequest>,
     /// Key to value and seconds to live (-1 for ever); only the expected keys.
     pub(super) redis: Vec<(String, Option<String>, i64)>,
+    /// Keys which are there where nothing should be.
+    pub(super) left: BTreeSet<String>,
     /// Session cookies that the stub may have given out.
     pub(super) cookies: BTreeSet<String>,
 }
@@ -251,7 +253,10 @@ fn peers(exchange: &Exchange, outcome: &Outcome, wrong: &mut Vec<String>) {
 }
 
 fn redis(exchange: &Exchange, outcome: &Outcome, wrong: &mut Vec<String>) {
-    for (key, expected) in &exchange.expect.redis {
+    for key in &outcome.left {
+        wrong.push(format!("redis: {key} should not be there"));
+    }
+    for (key, expected) in exchange.expect.redis.iter() {
         let found = outcome.redis.iter().find(|(name, ..)| name == key);
         let Some((_, Some(value), life)) = found else {
             wrong.push(format!("redis: {key} is missing"));

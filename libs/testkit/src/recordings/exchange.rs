@@ -1,5 +1,6 @@
 //! The recordings as they are on disk.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -67,12 +68,41 @@ pub struct Expected {
     /// The requests to other services.
     #[serde(default)]
     pub peers: Vec<RecordedRequest>,
-    /// What Redis holds afterwards, by key.
+    /// What Redis holds afterwards.
     #[serde(default)]
-    pub redis: Map<String, Value>,
+    pub redis: Kept,
     /// Whether the reply came through Redis.
     #[serde(default)]
     pub via_redis: bool,
+}
+
+/// What Redis holds, by key.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(from = "Map<String, Value>")]
+pub struct Kept {
+    keys: Map<String, Value>,
+    told: bool,
+}
+
+impl Kept {
+    /// Whether the recording says that there is nothing, and not just nothing.
+    pub fn is_nothing(&self) -> bool {
+        self.told && self.keys.is_empty()
+    }
+}
+
+impl From<Map<String, Value>> for Kept {
+    fn from(keys: Map<String, Value>) -> Self {
+        Self { keys, told: true }
+    }
+}
+
+impl Deref for Kept {
+    type Target = Map<String, Value>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.keys
+    }
 }
 
 /// A call to the third party.

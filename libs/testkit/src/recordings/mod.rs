@@ -24,6 +24,7 @@
 //! | a session cookie among the headers | any session that the stub has given out: which one depends on how often a service logs in |
 //! | `peers` | same requests in any order |
 //! | `redis` | these keys hold these values (JSON is compared as JSON); `expires` above 0: they expire within that many seconds, 0: never |
+//! | `redis: {}` | no key `dev-..` is there that the exchange made or that [`Stage::store`] stored for it |
 //! | `accept[].status` | that status, or one from the first to the last of two; any body |
 //! | `accept[].reply`, `reply_of` | this reply, or the one that the named exchange of the file expects (any success when the file does not hold it) |
 //! | `accept[].calls` | a number of calls; `any`; `more`: at least the expected ones; `fewer`: none but expected ones; or a list of calls |
@@ -38,5 +39,5 @@ mod exchange;
 mod profile;
 mod stage;
 
-pub use exchange::{Exchange, Expected, folder, load};
+pub use exchange::{Exchange, Expected, Kept, folder, load};
 pub use stage::{Report, Stage};

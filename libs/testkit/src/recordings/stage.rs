@@ -22,6 +22,8 @@ use crate::{Nats, OldPeer, PATIENCE, Redis, StubPeers, StubUpstream, hosting, po
 
 /// How long a reply may take. The third party answers at once, so only repetitions take time.
 const REPLY_WITHIN: Duration = Duration::from_secs(30);
+/// The name of the environment that was recorded; the keys of a service's own state begin with it.
+const ENVIRONMENT: &str = "dev";
 /// How long calls and requests may come in after the reply, or after the start where nothing is asked.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
 
@@ -41,6 +43,8 @@ pub struct Stage {
     name: String,
     refused: Port,
     cookies: Mutex<BTreeSet<String>>,
+    /// What was stored for the next exchange: it was there before.
+    stored: Mutex<BTreeSet<String>>,
 }
 
 /// What is wrong, by exchange.
@@ -97,7 +101,7 @@ impl Stage {
             profile.fallback.iter().filter_map(|rule| rule.sets_cookie().map(str::to_owned)).collect();
         upstream.fallback(profile.fallback);
         let (name, cookies) = (name.to_owned(), Mutex::new(cookies));
-        Self { nats, redis, upstream, peers, requester, name, refused, cookies }
+        Self { nats, redis, upstream, peers, requester, name, refused, cookies, stored: Mutex::default() }
     }
 
     /// The stage of service `S` and the service on it, with some settings more; returns when it has started.
@@ -159,7 +163,7 @@ impl Stage {
     /// Where the file shows nothing of a value (client secrets), any value does.
     pub fn environment(&self) -> Vec<(String, String)> {
         let shared = [
-            ("ENVIRONMENT_NAME", "dev".to_owned()),
+            ("ENVIRONMENT_NAME", ENVIRONMENT.to_owned()),
             ("CURRENT_ENVIRONMENT", "dev".to_owned()),
             ("TIMEZONE", "US/Eastern".to_owned()),
         ];
@@ -197,7 +201,8 @@ impl Stage {
         (status, reply.get_mut("body").map(Value::take).unwrap_or_default())
     }
 
-    /// Stores a text in Redis, for ever.
+    /// Stores a text in Redis, for ever. It is there before the exchange that is played next: if the recording has nothing
+    /// in Redis afterwards, it must be gone then.
     ///
     /// # Panics
     /// When Redis refuses.
@@ -206,6 +211,7 @@ impl Stage {
         if let Err(error) = set {
             panic!("Redis: {key}: {error}")
         }
+        self.stored.lock().insert(key.to_owned());
     }
 
     /// What Redis has under a key.
@@ -262,6 +268,9 @@ impl Stage {
     }
 
     async fn outcome(&self, exchange: &Exchange) -> anyhow::Result<Outcome> {
+        // What earlier exchanges left says nothing about this one.
+        let stored = std::mem::take(&mut *self.stored.lock());
+        let before: BTreeSet<_> = self.state().await?.difference(&stored).cloned().collect();
         self.prepare(exchange).await;
         let reply = match &exchange.subject {
             Some(subject) => {
@@ -272,6 +281,11 @@ impl Stage {
             None => None,
         };
         self.follow(exchange).await;
+        let left = if exchange.expect.redis.is_nothing() {
+            self.left(&before, !exchange.accept.is_empty()).await?
+        } else {
+            BTreeSet::new()
+        };
         let profile = Profile::of(&self.name);
         let mut calls = self.upstream.take_calls();
         if exchange.subject.is_some() {
@@ -284,7 +298,31 @@ impl Stage {
             redis.push((key.clone(), value, connection.ttl(key).await.context("Redis")?));
         }
         let cookies = self.cookies.lock().clone();
-        Ok(Outcome { reply, calls, requests: self.peers.take_requests(), redis, cookies })
+        Ok(Outcome { reply, calls, requests: self.peers.take_requests(), redis, left, cookies })
+    }
+
+    /// The keys of a service's own state: as the existing services name them, so neither payloads nor what only new ones
+    /// have.
+    async fn state(&self) -> anyhow::Result<BTreeSet<String>> {
+        let keys = self.redis.connection().await.keys(format!("{ENVIRONMENT}-*")).await;
+        keys.context("Redis")
+    }
+
+    /// The keys which are there although neither `before` was nor anything should be, when there was time for them to go.
+    async fn left(&self, before: &BTreeSet<String>, alternative: bool) -> anyhow::Result<BTreeSet<String>> {
+        let until = Instant::now() + Self::patience(alternative);
+        loop {
+            let left: BTreeSet<_> = self.state().await?.difference(before).cloned().collect();
+            if left.is_empty() || Instant::now() >= until {
+                return Ok(left);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// How long what should come or go is waited for. An accepted alternative may need none of it.
+    fn patience(alternative: bool) -> Duration {
+        if alternative { Duration::from_millis(100) } else { FOLLOW_WITHIN }
     }
 
     async fn prepare(&self, exchange: &Exchange) {
@@ -311,9 +349,7 @@ impl Stage {
         let expected = &exchange.expect;
         let login = |path: &str| !watching && profile.is_login(path);
         let calls = expected.upstream.len();
-        let alternative = !exchange.accept.is_empty();
-        // An accepted alternative may need fewer: then there is nothing to wait for.
-        let patience = if alternative { Duration::from_millis(100) } else { FOLLOW_WITHIN };
+        let patience = Self::patience(!exchange.accept.is_empty());
         let until = Instant::now() + patience;
         self.upstream
             .until(patience, |got| got.iter().filter(|call| !login(&call.path)).count() >= calls)

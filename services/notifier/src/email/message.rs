@@ -6,7 +6,9 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use contracts::notifier::{EmailData, EmailFile};
-use lettre::message::header::{ContentDisposition, ContentId, ContentTransferEncoding, ContentType};
+use lettre::message::header::{
+    ContentDisposition, ContentId, ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue,
+};
 use lettre::message::{Body, Mailbox, Mailboxes, Message, MultiPart, SinglePart};
 use lettre::{Address, message::header};
 
@@ -138,8 +140,47 @@ fn attached(file: &EmailFile, number: usize) -> Result<SinglePart, ComposeError>
     let bytes = decoded(file, "attachment", number)?;
     Ok(SinglePart::builder()
         .header(content_type(&file.name)?)
-        .header(ContentDisposition::attachment(&file.name))
+        .header(FileName::of(&file.name))
         .body(in_base64(bytes)?))
+}
+
+/// A line of a mail has at most so many characters, its end not counted (RFC 5322, 2.1.1).
+const LONGEST_LINE: usize = 998;
+/// And should have no more than these.
+const USUAL_LINE: usize = 78;
+
+/// `Content-Disposition: attachment; filename="<name>"`, with the name in one piece. The mail library cuts names beyond
+/// some thirty characters into `filename*0=".."` and so on, which not every reader puts together again.
+#[derive(Clone)]
+struct FileName(HeaderValue);
+
+impl FileName {
+    fn of(name: &str) -> Self {
+        let quoted = format!(r#"filename="{}""#, name.replace('\\', r"\\").replace('"', r#"\""#));
+        let printable = name.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if !printable || quoted.len() >= LONGEST_LINE {
+            return Self(ContentDisposition::attachment(name).display());
+        }
+        let whole = format!("attachment; {quoted}");
+        let fits = Self::name().len() + ": ".len() + whole.len() <= USUAL_LINE;
+        let folded = if fits { whole.clone() } else { format!("attachment;\r\n {quoted}") };
+        // Safe as it is: printable ASCII only, so that nothing in the name can end the line or the quotes.
+        Self(HeaderValue::dangerous_new_pre_encoded(Self::name(), whole, folded))
+    }
+}
+
+impl Header for FileName {
+    fn name() -> HeaderName {
+        ContentDisposition::name()
+    }
+
+    fn parse(value: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        ContentDisposition::parse(value).map(|known| Self(known.display()))
+    }
+
+    fn display(&self) -> HeaderValue {
+        self.0.clone()
+    }
 }
 
 /// The type of an attachment by its file name.

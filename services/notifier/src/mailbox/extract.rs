@@ -80,10 +80,11 @@ fn body(mail: &Message<'_>, raw: &[u8]) -> String {
     let Some(root) = mail.parts.first() else { return String::new() };
     let text = match &root.body {
         PartType::Multipart(_) | PartType::Message(_) => first_plain(mail, raw, root, 0).unwrap_or_default(),
-        PartType::Text(_) | PartType::Html(_) => decoded(root, raw),
-        // It says that it has parts but not where they begin.
-        _ if root.content_type().is_some_and(|kind| kind.ctype() == "multipart") => decoded(root, raw),
-        PartType::Binary(_) | PartType::InlineBinary(_) => String::new(),
+        // A single part is read as text whatever it says it is; so is one that says that it has parts, but not where they
+        // begin.
+        PartType::Text(_) | PartType::Html(_) | PartType::Binary(_) | PartType::InlineBinary(_) => {
+            decoded(root, raw)
+        }
     };
     let mut text = unified(text);
     if text.ends_with('\n') {

@@ -4,7 +4,7 @@
 //! look at whether the server said OK. Its errors quote what the server sent, mails included, so that none of their
 //! texts ever leaves this file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +73,8 @@ impl Stage {
 pub enum Cause {
     /// The server answered NO or BAD.
     Refused,
+    /// No command can hold the sender that is searched for.
+    Unsearchable,
     /// The server cannot be reached, or the connection broke.
     Connection,
     /// TLS could not be agreed, e.g. the certificate is not trusted.
@@ -87,6 +89,7 @@ impl Cause {
     fn name(self) -> &'static str {
         match self {
             Self::Refused => "the server refused",
+            Self::Unsearchable => "the sender cannot be searched for",
             Self::Connection => "no connection",
             Self::Tls => "the server's certificate or TLS is not acceptable",
             Self::Unreadable => "the server's answer is not understood",
@@ -109,6 +112,11 @@ impl ImapError {
     /// A failure of `stage`.
     pub fn new(stage: Stage, cause: Cause) -> Self {
         Self { stage, cause }
+    }
+
+    /// Whether the session can go on: only this one command failed.
+    pub fn leaves_session_usable(self) -> bool {
+        matches!(self.cause, Cause::Refused | Cause::Unsearchable)
     }
 
     fn of(stage: Stage) -> impl Fn(async_imap::error::Error) -> Self {
@@ -236,8 +244,10 @@ impl Folder {
     /// # Errors
     /// [`ImapError`] at [`Stage::Search`].
     pub async fn search(&mut self, sender: &str, since: NaiveDate) -> Result<BTreeSet<u32>, ImapError> {
+        let command =
+            search_command(sender, since).ok_or(ImapError::new(Stage::Search, Cause::Unsearchable))?;
         let mut found = BTreeSet::new();
-        self.run(Stage::Search, &search_command(sender, since), |response| {
+        self.run(Stage::Search, &command, |response| {
             if let Response::MailboxData(MailboxDatum::Search(uids)) = response {
                 found.extend(uids);
             }
@@ -249,52 +259,66 @@ impl Folder {
     /// The mails with these UIDs, unread ones stay unread (PEEK). No more than `limit` bytes altogether: what does not
     /// fit is left out, so that one huge mail hides only itself.
     ///
+    /// The sizes that the server tells keep it from sending what will not fit. What counts are the bytes that arrive.
+    ///
     /// # Errors
     /// [`ImapError`] at [`Stage::Fetch`].
     pub async fn fetch(&mut self, uids: &BTreeSet<u32>, limit: usize) -> Result<Fetched, ImapError> {
         let uids: Vec<u32> = uids.iter().copied().collect();
-        let mut fetched = Fetched::default();
-        let mut room = limit;
+        let mut taken = Taken { fetched: Fetched::default(), room: limit };
         for chunk in uids.chunks(CHUNK) {
             let sizes = match self.sizes(chunk).await {
-                // A server that does not tell sizes is taken at its word that there is nothing to fear.
-                Err(ImapError { cause: Cause::Refused, .. }) => Vec::new(),
+                // A server that tells no sizes at all.
+                Err(ImapError { cause: Cause::Refused, .. }) => HashMap::new(),
                 sizes => sizes?,
             };
-            let wanted: Vec<u32> = chunk
-                .iter()
-                .copied()
-                .filter(|uid| {
-                    let size = sizes.iter().find(|(other, _)| other == uid).map_or(0, |(_, size)| *size);
-                    let fits = size <= room;
-                    if fits {
-                        room -= size;
-                    } else {
-                        fetched.left_out.push(*uid);
+            let mut planned = 0;
+            let mut together = Vec::with_capacity(chunk.len());
+            // A mail of unknown size may need all the room, so each is asked for when the others have theirs.
+            let mut alone = Vec::new();
+            for uid in chunk {
+                match sizes.get(uid) {
+                    None => alone.push([*uid]),
+                    Some(size) if *size <= taken.room.saturating_sub(planned) => {
+                        planned += size;
+                        together.push(*uid);
                     }
-                    fits
-                })
-                .collect();
-            if wanted.is_empty() {
-                continue;
-            }
-            let command = format!("UID FETCH {} (UID BODY.PEEK[])", set(&wanted));
-            let mails = &mut fetched.mails;
-            self.run(Stage::Fetch, &command, |response| {
-                if let Response::Fetch(_, attributes) = response
-                    && let Some(mail) = raw_mail(attributes)
-                    && wanted.contains(&mail.uid)
-                {
-                    mails.push(mail);
+                    Some(_) => taken.fetched.left_out.push(*uid),
                 }
-            })
-            .await?;
+            }
+            for wanted in std::iter::once(&*together).chain(alone.iter().map(<[u32; 1]>::as_slice)) {
+                self.fetch_into(&mut taken, wanted).await?;
+            }
         }
+        let mut fetched = taken.fetched;
+        // UIDs ascend in the order of the mailbox.
+        fetched.mails.sort_unstable_by_key(|mail| mail.uid);
+        fetched.left_out.sort_unstable();
         Ok(fetched)
     }
 
-    async fn sizes(&mut self, uids: &[u32]) -> Result<Vec<(u32, usize)>, ImapError> {
-        let mut sizes = Vec::with_capacity(uids.len());
+    async fn fetch_into(&mut self, taken: &mut Taken, wanted: &[u32]) -> Result<(), ImapError> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        if taken.room == 0 {
+            taken.fetched.left_out.extend(wanted);
+            return Ok(());
+        }
+        let command = format!("UID FETCH {} (UID BODY.PEEK[])", set(wanted));
+        self.run(Stage::Fetch, &command, |response| {
+            if let Response::Fetch(_, attributes) = response
+                && let Some((uid, bytes)) = raw_mail(attributes)
+                && wanted.contains(&uid)
+            {
+                taken.take(uid, bytes);
+            }
+        })
+        .await
+    }
+
+    async fn sizes(&mut self, uids: &[u32]) -> Result<HashMap<u32, usize>, ImapError> {
+        let mut sizes = HashMap::with_capacity(uids.len());
         self.run(Stage::Fetch, &format!("UID FETCH {} (UID RFC822.SIZE)", set(uids)), |response| {
             if let Response::Fetch(_, attributes) = response {
                 let uid = attributes.iter().find_map(uid_of);
@@ -358,14 +382,32 @@ impl Folder {
     }
 }
 
+/// What has arrived of a fetch, and how many bytes more may.
+struct Taken {
+    fetched: Fetched,
+    room: usize,
+}
+
+impl Taken {
+    /// Keeps a mail that arrived, or leaves it out, whatever size it was said to have.
+    fn take(&mut self, uid: u32, bytes: &[u8]) {
+        if let Some(room) = self.room.checked_sub(bytes.len()) {
+            self.room = room;
+            self.fetched.mails.push(RawMail { uid, bytes: bytes.to_vec() });
+        } else {
+            self.fetched.left_out.push(uid);
+        }
+    }
+}
+
 /// The items of a FETCH answer by their names: servers may add others, flags for one, and choose the order.
-fn raw_mail(attributes: &[AttributeValue<'_>]) -> Option<RawMail> {
+fn raw_mail<'a>(attributes: &'a [AttributeValue<'_>]) -> Option<(u32, &'a [u8])> {
     let uid = attributes.iter().find_map(uid_of)?;
     let bytes = attributes.iter().find_map(|attribute| match attribute {
-        AttributeValue::BodySection { section: None, data: Some(data), .. } => Some(data.to_vec()),
+        AttributeValue::BodySection { section: None, data: Some(data), .. } => Some(&**data),
         _ => None,
     })?;
-    Some(RawMail { uid, bytes })
+    Some((uid, bytes))
 }
 
 fn uid_of(attribute: &AttributeValue<'_>) -> Option<u32> {
@@ -380,9 +422,13 @@ fn set(uids: &[u32]) -> String {
 }
 
 /// The search of the specification. Dates are days with English month names, in whatever language the host speaks.
-fn search_command(sender: &str, since: NaiveDate) -> String {
+/// `None` for a sender that a quoted string of IMAP cannot hold; a line break would even begin another command.
+fn search_command(sender: &str, since: NaiveDate) -> Option<String> {
+    if !sender.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return None;
+    }
     let sender = sender.replace('\\', "\\\\").replace('"', "\\\"");
-    format!("UID SEARCH UNSEEN SINCE {} FROM \"{sender}\"", since.format("%d-%b-%Y"))
+    Some(format!("UID SEARCH UNSEEN SINCE {} FROM \"{sender}\"", since.format("%d-%b-%Y")))
 }
 
 #[cfg(test)]
@@ -400,7 +446,15 @@ mod tests {
             ((2022, 2, 1), r#"a"b\c"#, r#"UID SEARCH UNSEEN SINCE 01-Feb-2022 FROM "a\"b\\c""#),
         ] {
             let (year, month, day) = day;
-            assert_eq!(search_command(sender, NaiveDate::from_ymd_opt(year, month, day).unwrap()), command);
+            let day = NaiveDate::from_ymd_opt(year, month, day).unwrap();
+            assert_eq!(search_command(sender, day).as_deref(), Some(command));
+        }
+    }
+
+    #[test]
+    fn what_a_quoted_string_cannot_hold_is_no_command() {
+        for sender in ["a\r\nb LOGOUT", "josé@example.com", "a\0", "\x7f"] {
+            assert_eq!(search_command(sender, NaiveDate::MIN), None, "{sender:?}");
         }
     }
 

@@ -6,12 +6,13 @@ use ticketing::WorkQueue;
 
 use super::settings::Rules;
 use crate::{
+    action::unit,
     question::Question,
     rules::{
         Next, Refusal, Ruling, asr, autoresolve,
         creation::{self, Title},
         detection,
-        digi::{self, Remedy},
+        digi::{self, DigiLink, Remedy},
         documentation, hnoc, severity,
     },
     triage::rules::{self as triage, Task},
@@ -80,7 +81,9 @@ impl Question {
         let config = &rules.outage;
         let environment = &config.common.environment;
         let forward = |queue: WorkQueue| Deed::new("forward", format!("{device}: {queue}"));
-        let reboot = |interface: &str| Deed::new("reboot_digi", format!("{device}: {interface}"));
+        let reboot = |link: &DigiLink| {
+            Deed::new("reboot_digi", format!("{device}: {}", unit(&link.interface, &link.mac)))
+        };
         let note = |about: &str| Deed::new("append_note", format!("{device}: {about}"));
         match self {
             Self::Look(facts) => match detection::look(facts) {
@@ -107,9 +110,11 @@ impl Question {
                 let target = format!("{device}: {}", WorkQueue::HnocInvestigate);
                 Deed { due: Some(due), ..Deed::new("schedule_forward", target) }
             }),
-            Self::Forward(facts) => all(hnoc::forward(facts), |()| forward(WorkQueue::HnocInvestigate)),
+            Self::Forward(facts) => {
+                all(hnoc::forward(facts, environment), |()| forward(WorkQueue::HnocInvestigate))
+            }
             Self::Reboot(facts) => match digi::down_links(&facts.units, &config.digi) {
-                Ok(links) => Answer::Act(links.iter().map(|link| reboot(&link.interface)).collect()),
+                Ok(links) => Answer::Act(links.iter().map(reboot).collect()),
                 Err(refusal) => refusal.into(),
             },
             Self::CheckReboots(facts) => match digi::check(facts, &config.digi) {
@@ -158,13 +163,13 @@ impl Question {
 
 fn in_turn(
     remedies: Vec<Remedy>,
-    reboot: impl Fn(&str) -> Deed,
+    reboot: impl Fn(&DigiLink) -> Deed,
     forward: impl Fn(WorkQueue) -> Deed,
 ) -> Answer {
     let mut deeds = Vec::new();
     for remedy in remedies {
         match remedy {
-            Remedy::Reboot(link) => deeds.push(reboot(&link.interface)),
+            Remedy::Reboot(link) => deeds.push(reboot(&link)),
             Remedy::WirelessTeam(_) => deeds.push(forward(WorkQueue::WirelessRepair)),
             Remedy::Stop(refusal) if deeds.is_empty() => return refusal.into(),
             Remedy::Stop(_) => break,
@@ -180,7 +185,7 @@ pub fn matters(rule: &str) -> &'static [&'static str] {
         "edges.record" | "outage.primary" => &["state", "partner", "primary", "links"],
         "outage.quarantine" => &["state", "partner", "links"],
         "recheck.kind" | "outage.ticket" => &["waited", "state", "partner", "links"],
-        "recheck.environment" | "hnoc.lookup" | "triage.environment" => &[],
+        "recheck.environment" | "hnoc.environment" | "hnoc.lookup" | "triage.environment" => &[],
         "reopen.line" | "reopen" | "autoresolve.line" => &["has_line"],
         "documentation.once" => &["ticket", "documented"],
         "documentation.line" | "documentation" => &["line"],

@@ -7,6 +7,7 @@ use decisions::{Mode, Record, Step};
 use serde_json::Value;
 
 use super::answer::{Answer, Deed};
+use crate::action::unit;
 
 /// Whose decision it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -69,7 +70,8 @@ impl Gathering {
             Step::Intent { action, target, details, facts } => {
                 let raw = format!("{action} {target}");
                 let due = details.get("due").and_then(Value::as_str).and_then(|due| due.parse().ok());
-                let deed = Deed { action, target: without_page(&target).to_owned(), due };
+                let target = with_unit(&action, without_page(&target), &details);
+                let deed = Deed { action, target, due };
                 if let Some(open) = self.0.get_mut(&whose)
                     && open.facts == facts
                     && !open.targets.contains(&raw)
@@ -110,6 +112,14 @@ fn without_page(target: &str) -> &str {
             rest
         }
         _ => target,
+    }
+}
+
+/// Former versions named only the interface as the target of a reboot; its unit stood in the details.
+fn with_unit(action: &str, target: &str, details: &Value) -> String {
+    match details.get("mac").and_then(Value::as_str) {
+        Some(mac) if action == "reboot_digi" && !target.ends_with(')') => unit(target, mac),
+        _ => target.to_owned(),
     }
 }
 
@@ -171,6 +181,16 @@ mod tests {
     #[test]
     fn equal_abstentions_are_decisions_of_their_own() {
         assert_eq!(gathered(vec![nothing(json!({})), nothing(json!({}))]), [(0, 0), (1, 0)]);
+    }
+
+    #[test]
+    fn a_reboot_that_names_its_interface_only_is_of_the_unit_in_the_details() {
+        let details = json!({"interface": "GE1", "mac": "00:04:2d:00:00:01"});
+        for target in ["VC1: GE1", "VC1: GE1 (00:04:2d:00:00:01)"] {
+            assert_eq!(with_unit("reboot_digi", target, &details), "VC1: GE1 (00:04:2d:00:00:01)");
+        }
+        assert_eq!(with_unit("reboot_digi", "VC1: GE1", &json!({})), "VC1: GE1");
+        assert_eq!(with_unit("append_note", "VC1: triage", &details), "VC1: triage");
     }
 
     #[test]

@@ -226,7 +226,7 @@ pub(super) fn table() -> Vec<(Question, Told)> {
         (forwarding(1, Some(true)), nothing("hnoc.resolved")),
         (forwarding(1, Some(false)), did("hnoc.forward", "forward", ": HNOC Investigate")),
         (reboots(vec![]), nothing("digi.links")),
-        (reboots(vec![unit()]), did("digi.reboot", "reboot_digi", ": GE1")),
+        (reboots(vec![unit()]), did("digi.reboot", "reboot_digi", ": GE1 (00:27:04:aa:bb:cc:0000)")),
         (check(&offline, None, true, false), nothing("digi.edge_offline")),
         (check(&down, Some(vec![40]), false, false), nothing("digi.line")),
         (check(&down, Some(vec![]), true, false), nothing("digi.first")),

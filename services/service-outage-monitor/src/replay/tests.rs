@@ -158,6 +158,8 @@ fn another_threshold_makes_the_expected_difference() {
         let question = asr(&down, Some("ACME Cable"), Some((true, false, false)));
         (question, did("asr", "forward", ": No Trouble Found - Carrier Issue"))
     };
+    let forwarded_to_hnoc =
+        || (forwarding(1, Some(false)), did("hnoc.forward", "forward", ": HNOC Investigate"));
     let once = || (asr(&down, Some("ACME"), Some((true, true, false))), nothing("asr.once"));
     let severe = || (severity_of(&down, Some(1), Some(2)), did("severity", "set_severity", ": severity 3"));
     let told = || {
@@ -181,6 +183,7 @@ fn another_threshold_makes_the_expected_difference() {
         (scheduled(), "TIMEZONE", "Asia/Kolkata", None),
         (resolved(), "CURRENT_ENVIRONMENT", "dev", Some(Change::NotDone)),
         (ticket(), "CURRENT_ENVIRONMENT", "dev", Some(Change::NotDone)),
+        (forwarded_to_hnoc(), "CURRENT_ENVIRONMENT", "dev", Some(Change::NotDone)),
         (ticket(), "MONITORING__SEVERITY_FOR_LINK_DOWN_OUTAGES", "1", None),
         (severe(), "MONITORING__SEVERITY_FOR_LINK_DOWN_OUTAGES", "1", Some(Change::Otherwise)),
         (severe(), "MONITORING__SEVERITY_FOR_LINK_DOWN_OUTAGES", "2", Some(Change::NotDone)),
@@ -194,7 +197,7 @@ fn another_threshold_makes_the_expected_difference() {
             Some(Change::NotDone),
         ),
         (
-            (reboots(vec![unit()]), did("digi.reboot", "reboot_digi", ": GE1")),
+            (reboots(vec![unit()]), did("digi.reboot", "reboot_digi", ": GE1 (00:27:04:aa:bb:cc:0000)")),
             "DIGI_HEADERS",
             r#"["00:04:2d"]"#,
             Some(Change::NotDone),

@@ -8,7 +8,7 @@ use contracts::id::Serial;
 use serde::{Deserialize, Serialize};
 use ticketing::{GraceWindow, OutageKind, SiteOffset, TicketDetails};
 
-use super::{Refusal, Ruling};
+use super::{Environment, Refusal, Ruling};
 use crate::seen;
 
 /// How long after the ticket an edge-down outage is forwarded.
@@ -18,6 +18,9 @@ pub const LATEST: Duration = Duration::from_secs(9_999);
 
 /// The rule that gives a forward up whose line cannot be looked up.
 pub const LOOKUP: &str = "hnoc.lookup";
+
+/// The rule that carries no forward out outside production.
+pub const ENVIRONMENT: &str = "hnoc.environment";
 
 /// The time between the ticket and the forward: the grace period of the record's own site for link outages, a minute
 /// for all others.
@@ -89,9 +92,13 @@ impl Forwarding {
 }
 
 /// Whether the line is to be forwarded. [`LOOKUP`] is final only when it was looked for long enough.
-pub fn forward(facts: &Forwarding) -> Ruling<()> {
+pub fn forward(facts: &Forwarding, environment: &Environment) -> Ruling<()> {
     if is_too_late(facts.due, facts.now) {
         return Err(Refusal::new("hnoc.late", format!("the forward was due at {}", facts.due)));
+    }
+    // It may have been scheduled by a former run, in production.
+    if !environment.is_production() {
+        return Err(Refusal::new(ENVIRONMENT, "tickets are changed in production only"));
     }
     match facts.resolved {
         None => Err(Refusal::new(LOOKUP, "the line could not be looked up for 300 s")),
@@ -190,15 +197,20 @@ mod tests {
     fn a_due_forward_looks_at_the_line() {
         let serial = Serial::from("VC1");
         let now = at("2022-01-31T15:00:00Z");
-        let rule = |details: &TicketDetails, due| {
-            forward(&Forwarding::of(due, now, details, &serial)).map_err(|refusal| refusal.rule)
+        let rule_in = |details: &TicketDetails, due, environment: &str| {
+            let facts = Forwarding::of(due, now, details, &serial);
+            forward(&facts, &Environment(environment.to_owned())).map_err(|refusal| refusal.rule)
         };
+        let rule = |details: &TicketDetails, due| rule_in(details, due, "production");
         let open = sample::details(vec![sample::line(77, "VC1", "I")], vec![]);
         let resolved = sample::details(vec![sample::line(77, "VC1", "R")], vec![]);
         assert_eq!(rule(&open, now), Ok(()));
         assert_eq!(rule(&resolved, now), Err("hnoc.resolved"));
         assert_eq!(rule(&TicketDetails::default(), now), Err(LOOKUP));
         assert_eq!(rule(&open, at("2022-01-31T12:00:00Z")), Err("hnoc.late"));
+        assert_eq!(rule_in(&open, now, "dev"), Err(ENVIRONMENT));
+        assert_eq!(rule_in(&TicketDetails::default(), now, "dev"), Err(ENVIRONMENT));
+        assert_eq!(rule_in(&open, at("2022-01-31T12:00:00Z"), "dev"), Err("hnoc.late"));
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl FromEnvironment for Config {
         const HOSTS: &str = "TRIAGE__MONITORED_VELOCLOUD_HOSTS";
         const EXPECTED: &str = "in triage mode: a JSON list of VeloCloud hosts, e.g. [\"vco1.example.net\"]";
         let common = Common::read(env);
-        let interval = env.seconds("TRIAGE__MONITORING_JOB_INTERVAL", 600);
+        let interval = env.job_interval("TRIAGE__MONITORING_JOB_INTERVAL", 600);
         let max_events = positive(env, "TRIAGE__MAX_EVENTS_PER_EVENT_NOTE", 15);
         let hosts: Result<Vec<String>, Invalid> = match env.json::<Vec<String>>(HOSTS, EXPECTED) {
             Ok(hosts) if hosts.is_empty() => Err(env.reject(HOSTS, EXPECTED)),
@@ -40,7 +40,7 @@ impl FromEnvironment for Config {
         let concurrency = positive(env, "TRIAGE__MAX_CONCURRENT_TICKETS", 5);
         Ok(Self {
             common: Arc::new(common?),
-            interval: whole_minutes(interval?),
+            interval: interval?,
             max_events: max_events?,
             hosts: hosts?,
             last_note_interval: last_note_interval?,
@@ -48,12 +48,6 @@ impl FromEnvironment for Config {
             set: set(env),
         })
     }
-}
-
-/// The pace of the job (spec, "Schedule"). Below a minute nothing is left to cut to: the existing deployment loops then.
-fn whole_minutes(interval: Duration) -> Duration {
-    let seconds = interval.as_secs();
-    if seconds < 60 { interval } else { Duration::from_secs(seconds - seconds % 60) }
 }
 
 #[cfg(test)]
