@@ -1,5 +1,6 @@
 //! A write is executed once, however often it is delivered.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Bus, Limits, Reply};
@@ -259,21 +260,52 @@ async fn a_marker_that_redis_sets_too_late_for_the_write_is_taken_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_replica_has_begun_is_not_begun_again_because_the_store_is_lost() {
-    let world = World::start().await;
+    const KEY: &str = "test-bridge:dedupe:test.patient.write:r9";
+    for comes_back in [false, true] {
+        let world = World::start().await;
+        let (bus, peer) = (world.bus().await, world.peer().await);
+        let executed = Counter::default();
+        let count = executed.clone();
+        bus.serve::<PatientWrite, _, _>(move |_| {
+            count.add();
+            async { Reply::status(200) }
+        })
+        .await
+        .unwrap();
+        world.store(KEY, b"P").await;
+        let asked = tokio::spawn(async move { peer.ask_json("test.patient.write", REQUEST).await });
+        // It has looked, as the count of commands tells.
+        until("looked", async || world.redis_commands("get").await >= 1).await;
+        world.redis.kill9();
+        if comes_back {
+            // A look in between fails, which nothing outside tells.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            world.redis.restart().await;
+        }
+        assert_eq!(asked.await.unwrap()["status"], 500);
+        assert_eq!(executed.get(), 0);
+        if comes_back {
+            until("given back", async || world.stored(KEY).await.is_none()).await;
+        }
+    }
+}
+
+/// The store was slow when it was asked, so that another replica executes the write as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_replica_has_written_is_not_forgotten_with_a_write_of_ones_own() {
+    let world = Arc::new(World::start().await);
     let (bus, peer) = (world.bus().await, world.peer().await);
-    let executed = Counter::default();
-    let count = executed.clone();
-    bus.serve::<PatientWrite, _, _>(move |_| {
-        count.add();
-        async { Reply::status(200) }
+    let store = Arc::clone(&world);
+    bus.serve::<Write, _, _>(move |_| {
+        let store = Arc::clone(&store);
+        async move {
+            store.store(KEY, b"Panother").await;
+            Reply::text(503, "not now").not_executed()
+        }
     })
     .await
     .unwrap();
-    world.store("test-bridge:dedupe:test.patient.write:r9", b"P").await;
-    let asked = tokio::spawn(async move { peer.ask_json("test.patient.write", REQUEST).await });
-    // It has looked, as the count of commands tells.
-    until("looked", async || world.redis_commands("get").await >= 1).await;
-    world.redis.kill9();
-    assert_eq!(asked.await.unwrap()["status"], 500);
-    assert_eq!(executed.get(), 0);
+    assert_eq!(peer.ask_json("test.write", REQUEST).await["status"], 503);
+    until("forgotten", async || world.redis_commands("eval").await >= 1).await;
+    assert_eq!(world.stored(KEY).await.as_deref(), Some(&b"Panother"[..]));
 }

@@ -24,8 +24,9 @@ use crate::{
     subjects::{Sample, samples, served},
 };
 
-/// Messages with a reply subject.
-const MESSAGES: usize = 100_000;
+/// Messages with a reply subject: every malformation on every subject several times. `scripts/prove` sends a million to the
+/// release programs.
+const MESSAGES: usize = 20_000;
 /// One in so many comes a second time without a reply subject.
 const SILENT: usize = 50;
 /// Requests that wait for a reply at the same time.
@@ -39,7 +40,7 @@ fn seed() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_thousand_malformed_messages_kill_nothing_and_are_all_answered() {
+async fn malformed_messages_kill_nothing_and_are_all_answered() {
     let seed = seed();
     println!("HOSTILE_SEED={seed}");
     let stage = Stage::new().await;

@@ -1,0 +1,18 @@
+//! `runtime` from outside: one program, because linking costs more than compiling.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test ends when something is missing"
+)]
+
+mod candidates;
+mod clock;
+mod lease;
+mod messaging;
+mod process;
+mod redaction;
+mod schedule;
+mod service;
+mod settings;

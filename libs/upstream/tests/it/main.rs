@@ -1,0 +1,15 @@
+//! `upstream` from outside: one program, because linking costs more than compiling.
+#![allow(
+    clippy::expect_used,
+    clippy::float_cmp,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test ends when something is missing"
+)]
+
+mod calls;
+mod common;
+mod login;
+mod secrecy;
+mod trust;

@@ -1,0 +1,18 @@
+//! `notifier` from outside: one program, because linking costs more than compiling.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test ends when something is missing"
+)]
+
+mod extraction;
+mod imap;
+mod message;
+mod recordings;
+mod service;
+mod slack;
+mod sms;
+mod smtp;
+mod stage;
