@@ -96,12 +96,12 @@ pub(crate) async fn handle(core: Arc<Core>, endpoint: Arc<Endpoint>, waiting: Wa
     }
     // Kept until the reply is out, so that replies on their way through a slow Redis are bounded as well.
     let mut place = Some(place);
-    let (id, outcome) = process(&core, &endpoint, message.payload, deadline, &mut place).await;
-    let current = Span::current();
+    let span = Span::current();
+    let (id, outcome) = process(&core, &endpoint, &span, message.payload, deadline, &mut place).await;
     let status = outcome.reply.status;
     // All at once: each time costs a way through all layers.
     tracing::record_all!(
-        current,
+        span,
         status = status,
         error.type = (status >= 500).then_some(status),
     );
@@ -163,6 +163,7 @@ impl Outcome {
 async fn process(
     core: &Arc<Core>,
     endpoint: &Arc<Endpoint>,
+    span: &Span,
     payload: Bytes,
     deadline: Instant,
     place: &mut Option<Place>,
@@ -183,7 +184,7 @@ async fn process(
     let Ok(Some(Parsed { id, run })) = parsed.await else { return (None, Outcome::bus(500, PANICKED)) };
     if let Some(id) = &id {
         // Before the handler runs, so that each of its records names the request.
-        Span::current().record("messaging.message.conversation_id", tracing::field::display(id));
+        span.record("messaging.message.conversation_id", tracing::field::display(id));
     }
     let run = match run {
         Ok(run) => run,

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -349,7 +350,8 @@ enum Entered {
 fn start(core: &Arc<Core>, endpoint: &Arc<Endpoint>, waiting: Waiting, place: Place) {
     // Made here, inside the service's span, so that one span is entered at each wake-up and not two.
     let span = handling::span(endpoint, &waiting.message);
-    let handling = handling::handle(Arc::clone(core), Arc::clone(endpoint), waiting, place);
+    // Boxed here: a future of this size is copied at every step on its way into a task.
+    let handling = Box::pin(handling::handle(Arc::clone(core), Arc::clone(endpoint), waiting, place));
     core.work.spawn(handling.instrument(span));
 }
 
@@ -414,6 +416,9 @@ enum Front {
 
 /// Gives each waiting request a place, in order of arrival; answers those whose time is up before they got one.
 async fn dispatch(core: Arc<Core>, endpoint: Arc<Endpoint>) {
+    let mut aborted = pin!(core.abort.cancelled());
+    // Set again only when it rings: the deadlines of a subject grow in order of arrival, so it rings too early at worst.
+    let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));
     loop {
         let deadline = match endpoint.front() {
             Front::Waiting(deadline) => deadline,
@@ -426,14 +431,25 @@ async fn dispatch(core: Arc<Core>, endpoint: Arc<Endpoint>) {
                 continue;
             }
         };
-        tokio::select! {
-            biased;
-            () = core.abort.cancelled() => refuse(&core, &endpoint, 503, handling::STOPPING).await,
-            place = endpoint.share.take() => {
-                let (Some(place), Some(waiting)) = (place, endpoint.pop()) else { continue };
-                start(&core, &endpoint, waiting, place);
+        let mut take = pin!(endpoint.share.take());
+        // More than once only when the alarm rings too early, which must not cost the turn among those who wait.
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut aborted => refuse(&core, &endpoint, 503, handling::STOPPING).await,
+                place = &mut take => {
+                    let (Some(place), Some(waiting)) = (place, endpoint.pop()) else { break };
+                    start(&core, &endpoint, waiting, place);
+                }
+                () = &mut alarm => {
+                    if Instant::now() < deadline {
+                        alarm.as_mut().reset(deadline);
+                        continue;
+                    }
+                    refuse(&core, &endpoint, 500, handling::TOO_LATE).await;
+                }
             }
-            () = tokio::time::sleep_until(deadline) => refuse(&core, &endpoint, 500, handling::TOO_LATE).await,
+            break;
         }
     }
 }

@@ -269,7 +269,7 @@ pub(crate) async fn success<R: Rpc, T: DeserializeOwned + Send + 'static>(
         let (subject, status) = (R::SUBJECT.to_owned(), answer.status);
         return Err(RequestError::Refused { subject, status, body: short(answer.body()) });
     }
-    parsed(answer.body().len(), move || answer.body_as())
+    parsed(answer.body.len(), move || answer.body_as())
         .await
         .and_then(|reply| reply.map_err(|error| error.to_string()))
         .map_err(|reason| RequestError::Unreadable { subject: R::SUBJECT.to_owned(), reason })

@@ -64,7 +64,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawFields<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
+                // Envelopes have fewer, most objects of third parties not many more.
+                let mut fields = Vec::with_capacity(8);
                 while let Some((Key(name), value)) = map.next_entry()? {
                     fields.push((name, value));
                 }

@@ -257,29 +257,40 @@ impl Call {
         let mut url = self.base.as_ref().unwrap_or(base).clone();
         let path = self.filled_path()?;
         if !path.is_empty() {
-            url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), path.trim_start_matches('/')));
+            let base = url.path().trim_end_matches('/');
+            url.set_path(&[base, "/", path.trim_start_matches('/')].concat());
         }
         if !self.query.is_empty() {
-            // A blank as `%20`, never as `+` unasked: not every server reads queries as forms.
-            let encoded = |text| percent_encoding::utf8_percent_encode(text, UNRESERVED);
-            let pairs =
-                self.query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
-            let pairs = pairs.map(|pair| if self.form_query { pair.replace("%20", "+") } else { pair });
-            let query: Vec<String> = url.query().map(str::to_owned).into_iter().chain(pairs).collect();
-            url.set_query(Some(&query.join("&")));
+            let mut query = url.query().unwrap_or_default().to_owned();
+            for (name, value) in &self.query {
+                if !query.is_empty() {
+                    query.push('&');
+                }
+                self.push_encoded(&mut query, name);
+                query.push('=');
+                self.push_encoded(&mut query, value);
+            }
+            url.set_query(Some(&query));
         }
         Ok(url)
     }
 
-    fn filled_path(&self) -> Result<String, CallError> {
-        let mut path = self.path.to_string();
+    /// A blank as `%20`, never as `+` unasked: not every server reads queries as forms.
+    fn push_encoded(&self, query: &mut String, text: &str) {
+        for part in percent_encoding::utf8_percent_encode(text, UNRESERVED) {
+            query.push_str(if self.form_query && part == "%20" { "+" } else { part });
+        }
+    }
+
+    fn filled_path(&self) -> Result<Cow<'_, str>, CallError> {
+        let mut path = Cow::Borrowed(&*self.path);
         for (name, value) in &self.segments {
             let place = format!("{{{name}}}");
             if !path.contains(&place) {
                 return Err(CallError::Invalid(format!("the path has no `{place}`")));
             }
             let encoded = percent_encoding::utf8_percent_encode(value, UNRESERVED).to_string();
-            path = path.replace(&place, &encoded);
+            path = path.replace(&place, &encoded).into();
         }
         if path.contains('{') {
             return Err(CallError::Invalid("a segment of the path is missing".to_owned()));

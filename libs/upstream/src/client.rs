@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio::{
     sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -26,6 +27,8 @@ use crate::{
     trust,
 };
 
+/// How long a start waits for the first session.
+const FIRST_LOGIN_WITHIN: Duration = Duration::from_secs(5);
 /// From so many bytes on an answer is large: the rest of it is read when there is a place.
 const LARGE: usize = 4 * 1024 * 1024;
 /// Large answers that are read at the same time, so that memory is bounded whatever a third party sends.
@@ -57,6 +60,13 @@ impl Places {
         let all = settings.in_flight.max(1);
         let reads = all.saturating_sub(settings.kept_for_writes).max(1);
         Self { all: Arc::new(Semaphore::new(all)), reads: Arc::new(Semaphore::new(reads)) }
+    }
+
+    /// A place, if one is free and nobody waits for it.
+    fn take_free(&self, read: bool) -> Option<Place> {
+        let free = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
+        let as_read = if read { Some(free(&self.reads)?) } else { None };
+        Some(Place { _any: free(&self.all)?, _as_read: as_read })
     }
 
     async fn take(self, read: bool) -> Result<Place, AcquireError> {
@@ -217,6 +227,19 @@ impl Upstream {
         self.0.sessions.login_now().await
     }
 
+    /// Waits a moment for the first session. A failure is logged and no reason not to start: calls will try again on
+    /// demand, [`Upstream::login_in_background`] without.
+    pub async fn first_login(&self) {
+        let upstream = self.0.http.0.settings.name;
+        match timeout(FIRST_LOGIN_WITHIN, self.login_now()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(upstream, %error, "no session yet, trying on in the background");
+            }
+            Err(_) => tracing::warn!(upstream, "the login takes long, starting without a session"),
+        }
+    }
+
     /// Keeps a session until `stop`: logs in, repeats a failed login with growing pauses (5 s to 5 min), renews at 80 % of
     /// its life. To be spawned.
     pub fn login_in_background(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
@@ -263,6 +286,10 @@ impl Upstream {
                 places.entry(host.to_owned()).or_insert_with(new).clone()
             }
         };
+        // The usual case needs no timer.
+        if let Some(place) = places.take_free(read) {
+            return Ok(place);
+        }
         match timeout_at(deadline, places.take(read)).await {
             Ok(Ok(place)) => Ok(place),
             _ => Err(CallError::Deadline),
@@ -312,7 +339,7 @@ impl Http {
         &self,
         call: &Call,
         url: &Url,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         deadline: Instant,
     ) -> Result<Response, CallError> {
         let Connection { settings, client, metrics, large, .. } = &*self.0;
@@ -330,13 +357,19 @@ impl Http {
             http.response.status_code = tracing::field::Empty,
             error.type = tracing::field::Empty,
         );
-        let mut request = client.request(call.method.clone(), settings.overrides.apply(url)).headers(headers);
-        if let Some(body) = call.body() {
-            request = request.body(body);
+        let request = client.request(call.method.clone(), settings.overrides.apply(url)).build();
+        let mut request = request.map_err(|error| CallError::from_client(&error))?;
+        for (name, value) in std::mem::take(request.headers_mut()) {
+            // Credentials in the URL; those of the session come first.
+            if let Some(name) = name {
+                headers.entry(name).or_insert(value);
+            }
         }
+        *request.headers_mut() = headers;
+        *request.body_mut() = call.body().map(reqwest::Body::from);
         let begun = Instant::now();
         let in_flight = metrics.sent();
-        let answer = receive(request, settings.response_limit, large).instrument(span.clone());
+        let answer = receive(client, request, settings.response_limit, large).instrument(span.clone());
         let outcome = match timeout_at(deadline, answer).await {
             Ok(outcome) => outcome,
             Err(_) => Err(CallError::Timeout),
@@ -358,19 +391,44 @@ impl Http {
 }
 
 async fn receive(
-    request: reqwest::RequestBuilder,
+    client: &reqwest::Client,
+    request: reqwest::Request,
     limit: usize,
     large: &Semaphore,
 ) -> Result<Response, CallError> {
-    let mut answer = request.send().await.map_err(|error| CallError::from_client(&error))?;
+    let mut answer = client.execute(request).await.map_err(|error| CallError::from_client(&error))?;
     let announced = match answer.content_length().map(usize::try_from) {
         None => None,
         Some(Ok(length)) if length <= limit => Some(length),
         Some(_) => return Err(CallError::TooLarge(limit)),
     };
+    let first = next(&mut answer).await?.unwrap_or_default();
+    let body = if announced == Some(first.len()) {
+        first
+    } else {
+        rest(&mut answer, first, announced, limit, large).await?
+    };
+    let (status, headers) = (answer.status().as_u16(), std::mem::take(answer.headers_mut()));
+    Ok(Response { status, headers, body, session_refused: false })
+}
+
+/// The next piece of an answer's body.
+async fn next(answer: &mut reqwest::Response) -> Result<Option<Bytes>, CallError> {
+    answer.chunk().await.map_err(|error| CallError::from_client(&error))
+}
+
+/// The body of an answer that came in pieces.
+async fn rest(
+    answer: &mut reqwest::Response,
+    first: Bytes,
+    announced: Option<usize>,
+    limit: usize,
+    large: &Semaphore,
+) -> Result<Bytes, CallError> {
     let mut body = BytesMut::with_capacity(announced.unwrap_or_default().min(LARGE));
     let mut place = None;
-    while let Some(chunk) = answer.chunk().await.map_err(|error| CallError::from_client(&error))? {
+    let mut piece = Some(first);
+    while let Some(chunk) = piece {
         if body.len() + chunk.len() > limit {
             return Err(CallError::TooLarge(limit));
         }
@@ -381,10 +439,9 @@ async fn receive(
             body.reserve(announced.unwrap_or(limit).saturating_sub(body.len()));
         }
         body.extend_from_slice(&chunk);
+        piece = next(answer).await?;
     }
-    let (status, headers) = (answer.status().as_u16(), std::mem::take(answer.headers_mut()));
-    let body: Bytes = body.freeze();
-    Ok(Response { status, headers, body, session_refused: false })
+    Ok(body.freeze())
 }
 
 fn client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
@@ -401,7 +458,7 @@ fn client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
         .referer(false)
         .retry(reqwest::retry::never())
         .tcp_nodelay(true)
-        .pool_idle_timeout(std::time::Duration::from_secs(60));
+        .pool_idle_timeout(Duration::from_secs(60));
     let local = match settings.base_url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

@@ -72,7 +72,8 @@ impl<V: Clone + Send + Sync + 'static> Coalesce<V> {
         flights.started += 1;
         let number = flights.started;
         let landing = Landing { flights: Arc::clone(&self.flights), key: Arc::clone(&key), number };
-        let work = work();
+        // Boxed before it is wrapped: it may be large, and is copied no further.
+        let work = work().boxed();
         let flight = async move {
             let _landing = landing;
             work.await

@@ -1,6 +1,7 @@
 //! Sending calls to Bruin.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use http::{HeaderMap, Method, header};
 use prometheus::{IntCounterVec, Opts, Registry};
 use runtime::Context;
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use upstream::{Call, CallError, Coalesce, Response, Upstream};
 use url::Url;
@@ -38,8 +39,6 @@ struct Inner {
 
 /// No call takes longer; the subjects' own deadlines are shorter (spec, Improve 5).
 const LONGEST_CALL: Duration = Duration::from_secs(80);
-/// How long the start waits for a token.
-const FIRST_LOGIN: Duration = Duration::from_secs(5);
 /// Sent with every call, GETs included, as the existing deployment does.
 const CONTENT_TYPE: &str = "application/json-patch+json";
 const CACHE_CONTROL: &str = "no-cache, no-store, no-transform, max-age=0, only-if-cached";
@@ -79,13 +78,9 @@ impl Bruin {
         })))
     }
 
-    /// Waits a moment for the first token. A failure is logged and left to the background and to the calls.
-    pub(crate) async fn first_login(&self) {
-        match timeout(FIRST_LOGIN, self.0.upstream.login_now()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(reason)) => tracing::warn!(%reason, "cannot log in to Bruin yet"),
-            Err(_) => tracing::warn!("Bruin's login server does not answer yet"),
-        }
+    /// Waits a moment for the first token.
+    pub(crate) fn first_login(&self) -> impl Future<Output = ()> + Send {
+        self.0.upstream.first_login()
     }
 
     /// Keeps a token until `stop`.
@@ -176,13 +171,20 @@ impl Bruin {
 
     /// Lets identical reads in flight share one piece of work (spec, Improve 12). Shared are only reads whose deadlines
     /// lie in the same second, and never across the end of a write: callers write a note and read it back.
-    pub(crate) async fn shared<W>(&self, question: &str, deadline: Instant, work: impl FnOnce() -> W) -> Reply
+    pub(crate) async fn shared<W>(
+        &self,
+        mut question: String,
+        deadline: Instant,
+        work: impl FnOnce() -> W,
+    ) -> Reply
     where
         W: Future<Output = Reply> + Send + 'static,
     {
         let second = deadline.saturating_duration_since(self.0.started).as_secs();
         let writes = self.0.writes.load(Ordering::Acquire);
-        self.0.reads.run(format!("{writes} {second} {question}"), work).await
+        // A `String` takes everything that is written to it.
+        let _ = write!(question, " {second} {writes}");
+        self.0.reads.run(question, work).await
     }
 
     /// A write is over, whatever its outcome.

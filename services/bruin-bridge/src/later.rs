@@ -58,10 +58,6 @@ impl OneCall for AssetTopics {
             .query("ClientId", &request.client_id)
             .query("ServiceNumber", &request.service_number)
     }
-
-    fn success(_: &AssetTopicsRequest, answer: &Success) -> Result<Reply, Malformed> {
-        Ok(answer.passed_on())
-    }
 }
 
 impl OneCall for EmailMilestone {
@@ -84,10 +80,6 @@ impl OneCall for SubscribeUser {
             &json!({"subscriptionType": request.subscription_type, "user": {"email": request.user_email}}),
         )
     }
-
-    fn success(_: &SubscribeUserRequest, answer: &Success) -> Result<Reply, Malformed> {
-        Ok(answer.passed_on())
-    }
 }
 
 impl OneCall for EmailStatus {
@@ -103,10 +95,6 @@ impl OneCall for EmailStatus {
         }))
     }
 
-    fn success(_: &EmailStatusRequest, answer: &Success) -> Result<Reply, Malformed> {
-        Ok(answer.passed_on())
-    }
-
     fn accepted(request: &EmailStatusRequest) -> Value {
         json!({"success": true, "emailId": request.email_id})
     }
@@ -119,10 +107,6 @@ impl OneCall for EmailReply {
         Call::post("/api/Notification/email/ReplyAll")
             .query("IsContentHTMLEncoded", if request.html_reply_body { "True" } else { "False" })
             .json(&json!({"content": request.reply_body, "emailId": request.parent_email_id}))
-    }
-
-    fn success(_: &EmailReplyRequest, answer: &Success) -> Result<Reply, Malformed> {
-        Ok(answer.passed_on())
     }
 }
 

@@ -41,6 +41,11 @@ impl Failures {
     pub(crate) const AS_IS: Self =
         Self { refused: None, not_found: None, last_internal: 499, ..Self::STANDARD };
 
+    /// Whether status and body of everything are passed on.
+    pub(crate) const fn are_passed_on(&self) -> bool {
+        self.refused.is_none()
+    }
+
     /// With another text in front of the cause of a failed connection.
     pub(crate) const fn connection(mut self, text: &'static str) -> Self {
         self.connection = text;

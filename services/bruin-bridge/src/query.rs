@@ -19,6 +19,27 @@ pub(crate) fn with_query(call: Call, filters: impl IntoIterator<Item = (String, 
 /// separators, names in capitals stay, and a one-letter word keeps the separator behind it, because each separator
 /// needs a letter in front of it that no earlier separator has used.
 pub(crate) fn pascal_case(name: &str) -> String {
+    plain_pascal_case(name).unwrap_or_else(|| odd_pascal_case(name))
+}
+
+/// The rule for what nearly all names are: words of two or more small letters, joined by one underscore each.
+fn plain_pascal_case(name: &str) -> Option<String> {
+    let mut out = String::with_capacity(name.len());
+    for word in name.split('_') {
+        let (first, rest) = word.split_at_checked(1)?;
+        if rest.is_empty() || !word.bytes().all(|letter| letter.is_ascii_lowercase()) {
+            return None;
+        }
+        out.push_str(first);
+        out.push_str(rest);
+        let from = out.len() - word.len();
+        out.get_mut(from..=from)?.make_ascii_uppercase();
+    }
+    Some(out)
+}
+
+/// The rule for every name.
+fn odd_pascal_case(name: &str) -> String {
     let words = capitalised_words(name);
     if is_upper(&words) || (!words.is_empty() && words.chars().all(char::is_numeric)) {
         return words;
@@ -126,6 +147,7 @@ mod tests {
         fn words_of_two_letters_or_more_lose_all_separators(words in prop::collection::vec("[a-z]{2,8}", 1..5)) {
             let expected: String = words.iter().map(|word| capitalised(word)).collect();
             prop_assert_eq!(pascal_case(&words.join("_")), expected.clone());
+            prop_assert_eq!(odd_pascal_case(&words.join("_")), expected.clone());
             prop_assert_eq!(pascal_case(&words.join("-- ")), expected);
         }
 
@@ -137,6 +159,13 @@ mod tests {
             // Letters whose capital has another lower case (such as ſ) are no names that anybody uses.
             prop_assume!(name.chars().all(|c| c.to_uppercase().flat_map(char::to_lowercase).eq(c.to_lowercase())));
             prop_assert_eq!(letters(&pascal_case(&name)), letters(&name));
+        }
+
+        #[test]
+        fn the_short_way_is_the_rule(name in "[a-zé_]{0,12}") {
+            if let Some(short) = plain_pascal_case(&name) {
+                prop_assert_eq!(short, odd_pascal_case(&name));
+            }
         }
 
         #[test]

@@ -32,9 +32,10 @@ pub(crate) trait OneCall: Rpc {
     /// The call.
     fn call(bruin: &Bruin, request: &Self::Request) -> Call;
 
-    /// The reply to a success. Unless said otherwise Bruin's status and body, unchanged.
+    /// The reply to a success. Unless said otherwise Bruin's status and body, unchanged; where failures are passed on too,
+    /// what is no JSON as a short text.
     fn success(_request: &Self::Request, answer: &Success) -> Result<Reply, Malformed> {
-        Ok(answer.as_is())
+        Ok(if Self::FAILURES.are_passed_on() { answer.passed_on() } else { answer.as_is() })
     }
 
     /// A text of the subject's own for a status outside 2xx.
@@ -74,16 +75,17 @@ pub(crate) async fn serve<S: Subject>(bus: &Bus, bruin: &Bruin) -> Result<(), Se
             let request = call.request;
             match S::EFFECT {
                 Effect::Read => {
-                    let Ok(parameters) = serde_json::to_string(&request) else {
+                    let Ok(mut question) = serde_json::to_string(&request) else {
                         return Reply::text(500, "the request cannot be compared with others");
                     };
-                    let question = format!("{} {parameters}", S::SUBJECT);
+                    question.push_str(S::SUBJECT);
                     let asked = bruin.clone();
                     let work = move || async move { S::answer(&asked, &request, deadline).await };
-                    bruin.shared(&question, deadline, work).await
+                    bruin.shared(question, deadline, work).await
                 }
                 Effect::Write => {
-                    let reply = S::answer(&bruin, &request, deadline).await;
+                    // Boxed, for otherwise reads, which never come here, would be as large.
+                    let reply = Box::pin(S::answer(&bruin, &request, deadline)).await;
                     bruin.written();
                     reply
                 }

@@ -146,7 +146,7 @@ impl PagedList<'_> {
             let Some(page) = rest.next().await else { break };
             found.add(page?);
         }
-        if found.wants_more() {
+        if found.wants_more() && pages < MOST_PAGES {
             // Pages were shorter than announced: one more, and no further.
             found.add(self.page(pages + 1).await?);
         }
@@ -233,9 +233,10 @@ impl Collected {
 /// How many pages there are by the first one's word, within limits: a total may be wrong. Bruin may give smaller pages
 /// than asked for.
 fn pages(total: u64, size: u32, on_first: usize) -> u64 {
-    let size = u64::from(size.max(1));
-    let limit = total.div_ceil(size).saturating_mul(SMALLER_AT_MOST).saturating_add(1).min(MOST_PAGES);
-    total.div_ceil((on_first as u64).clamp(1, size)).min(limit)
+    // Of larger pages than Bruin is known to give nothing is expected.
+    let needed = total.div_ceil(u64::from(size.clamp(1, PAGE_SIZE)));
+    let limit = needed.saturating_mul(SMALLER_AT_MOST).saturating_add(1).min(MOST_PAGES);
+    total.div_ceil((on_first as u64).clamp(1, u64::from(size.max(1)))).min(limit)
 }
 
 #[cfg(test)]
@@ -271,6 +272,8 @@ mod tests {
             (101, 100, 100, 2),
             (201, 100, 50, 5),
             (5, 2, 0, 5),
+            // Bruin gives at most a hundred, whatever is asked for.
+            (4_000, 5_000, 100, 40),
             // What only a wrong total can say.
             (1_000, 100, 1, 101),
             (1_000_000, 100, 1, 1_000),

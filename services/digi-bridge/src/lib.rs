@@ -22,8 +22,6 @@ use crate::login::ClientLogin;
 
 /// Limit of one call, also for the login it may need; callers wait 90 s (Improve 11).
 const CALL_WITHIN: Duration = Duration::from_secs(80);
-/// How long the start waits for the first login.
-const FIRST_LOGIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// The service.
 #[derive(Debug)]
@@ -39,7 +37,7 @@ impl Service for DigiBridge {
     async fn start(ctx: Context, config: Config) -> anyhow::Result<()> {
         let bus = ctx.connect().await?;
         let digi = Arc::new(Digi::new(&ctx, &config)?);
-        digi.log_in().await;
+        digi.upstream.first_login().await;
         ctx.spawn("login", digi.upstream.login_in_background(ctx.stop.clone()));
 
         let reboots = Arc::clone(&digi);
@@ -75,15 +73,6 @@ impl Digi {
         let login = ClientLogin::new(config, &ctx.metrics)?;
         let upstream = Upstream::new(settings, login, &ctx.metrics)?;
         Ok(Self { upstream, dry_run: ctx.process.is_dry_run() })
-    }
-
-    /// The first login. A failure is no reason not to start: it is tried again in the background and on demand.
-    async fn log_in(&self) {
-        match tokio::time::timeout(FIRST_LOGIN_WITHIN, self.upstream.login_now()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "no token yet, trying on in the background"),
-            Err(_) => tracing::warn!("the login takes long, starting without a token"),
-        }
     }
 
     async fn reboot(&self, call: Call<RebootRequest>) -> Reply {

@@ -29,8 +29,6 @@ use crate::usage::ApiUsage;
 
 /// Limit of one call, also for the login it may need (Improve 5).
 const CALL_WITHIN: Duration = Duration::from_secs(30);
-/// How long the start waits for the first login.
-const FIRST_LOGIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// The service.
 #[derive(Debug)]
@@ -46,7 +44,7 @@ impl Service for DriBridge {
         let redis = Arc::new(RedisLink::open(&ctx.process.redis)?);
         let tasks = Tasks::new(redis, &ctx.process.environment_name, config.task_life);
         let dri = dri(&ctx, config)?;
-        first_login(&dri).await;
+        dri.first_login().await;
         ctx.spawn("login", dri.login_in_background(ctx.stop.clone()));
 
         let fetching = Arc::new(Fetching { dri, tasks });
@@ -71,13 +69,4 @@ fn dri(ctx: &Context, config: Config) -> anyhow::Result<Upstream> {
     let dri = Upstream::new(settings, login, &ctx.metrics)?;
     dri.on_start(move |call| usage.count(call.method.as_str(), call.route));
     Ok(dri)
-}
-
-/// The first login. A failure is no reason not to start: it is tried again in the background and on demand.
-async fn first_login(dri: &Upstream) {
-    match tokio::time::timeout(FIRST_LOGIN_WITHIN, dri.login_now()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "no token yet, trying on in the background"),
-        Err(_) => tracing::warn!("the login takes long, starting without a token"),
-    }
 }

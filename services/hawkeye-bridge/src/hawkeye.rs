@@ -23,8 +23,6 @@ const RETRY: Retry =
 /// A call is sent so often while Hawkeye refuses one session after the other. Each time is two GETs, one before and one
 /// after a login: the 6 GETs in all of the specification ("Mapping of a data call").
 const TIMES_REFUSED: u32 = 3;
-/// How long the start waits for the first login.
-const FIRST_LOGIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Hawkeye.
 #[derive(Debug)]
@@ -56,15 +54,6 @@ impl Hawkeye {
             ..Settings::new("hawkeye", config.base_url.clone())
         };
         Ok(Self { upstream: Upstream::new(settings, UserLogin::from(config), &ctx.metrics)? })
-    }
-
-    /// The first login. A failure is no reason not to start: it is tried again in the background and on demand.
-    pub async fn log_in(&self) {
-        match tokio::time::timeout(FIRST_LOGIN_WITHIN, self.upstream.login_now()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "no session yet, trying on in the background"),
-            Err(_) => tracing::warn!("the login takes long, starting without a session"),
-        }
     }
 
     /// Reads a list to its end, or until `until`.

@@ -41,7 +41,7 @@ impl Service for HawkeyeBridge {
         let limits = Limits { in_flight: REQUESTS, max_payload_in, ..Limits::default() };
         let bus = ctx.connect_with(limits).await?;
         let hawkeye = Arc::new(Hawkeye::new(&ctx, &config)?);
-        hawkeye.log_in().await;
+        hawkeye.upstream.first_login().await;
         ctx.spawn("session", hawkeye.upstream.login_in_background(ctx.stop.clone()));
 
         let probes = Arc::clone(&hawkeye);

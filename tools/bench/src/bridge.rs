@@ -61,7 +61,7 @@ fn environment(nats: &Nats, redis: &Redis, http: &str) -> Vec<(String, String)> 
         ("BRUIN_CLIENT_ID", "bench".to_owned()),
         ("BRUIN_CLIENT_SECRET", "bench-secret".to_owned()),
         // The third party's patience is not what is measured.
-        ("BRUIN_MAX_IN_FLIGHT", "128".to_owned()),
+        ("BRUIN_MAX_IN_FLIGHT", "1024".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec()
