@@ -86,7 +86,8 @@ impl Dedupe {
                     in_flight.insert(key.to_owned(), watched);
                     let in_flight = Arc::clone(&self.in_flight);
                     let local = Local { key: key.to_owned(), result, in_flight };
-                    Ok(Lease { local, store: Arc::clone(&self.store) })
+                    let marker = format!("{PENDING}{}", new_id());
+                    Ok(Lease { local, marker, store: Arc::clone(&self.store) })
                 }
             };
             match joined {
@@ -110,11 +111,21 @@ impl Dedupe {
             lease.local.result.send_replace(Some(reply.clone()));
             return Entry::Repeated(reply);
         }
-        let marker = format!("{PENDING}{}", new_id());
+        // Redis may yet set the marker, or has just done so. It would keep every repetition from being executed.
+        let give_back = || {
+            let store = Arc::clone(&self.store);
+            let (key, marker) = (key.clone(), lease.marker.clone());
+            tokio::spawn(async move { store.give_back(&key, &marker).await }.in_current_span());
+        };
         let (mut pause, longest) = LOOK_AGAIN;
-        let mut elsewhere = false;
+        let (mut elsewhere, mut lost) = (false, false);
         loop {
-            match timeout_at(deadline, self.store.claim(key, &marker)).await {
+            match timeout_at(deadline, self.store.claim(key, &lease.marker)).await {
+                // The store is back without what it knew.
+                Ok(Ok(None)) if lost => {
+                    give_back();
+                    return Entry::Unknown;
+                }
                 Ok(Ok(None)) => return Entry::First(lease),
                 Ok(Ok(Some(Known::Done(reply)))) => {
                     lease.local.result.send_replace(Some(reply.clone()));
@@ -122,7 +133,7 @@ impl Dedupe {
                 }
                 Ok(Ok(Some(Known::Pending))) => elsewhere = true,
                 // What another replica has begun is not begun here, whether or not the store can still tell.
-                Ok(Err(_)) if elsewhere => {}
+                Ok(Err(_)) if elsewhere => lost = true,
                 Ok(Err(error)) => {
                     if let Some(count) = self.store.failures.count() {
                         tracing::error!(%error, count, "dedupe store fails, executing writes without it");
@@ -130,15 +141,16 @@ impl Dedupe {
                     return Entry::First(lease);
                 }
                 Err(_) => {
-                    // Redis may yet set the marker. It would keep every repetition from being executed.
-                    let give_back = Arc::clone(&self.store).give_back(key.clone(), marker);
-                    tokio::spawn(give_back.in_current_span());
+                    give_back();
                     return if elsewhere { Entry::Unknown } else { Entry::TooLate };
                 }
             }
             let again = Instant::now() + pause;
             sleep_until(again.min(deadline)).await;
             if again >= deadline {
+                if lost {
+                    give_back();
+                }
                 return Entry::Unknown;
             }
             pause = (pause * 2).min(longest);
@@ -149,6 +161,8 @@ impl Dedupe {
 /// The duty to say how a write ended. Dropped without, repetitions are not executed until the marker expires.
 pub(crate) struct Lease {
     local: Local,
+    /// What the store holds while this write is executed, unless the store failed.
+    marker: String,
     store: Arc<Store>,
 }
 
@@ -169,7 +183,7 @@ impl Lease {
     /// Takes the reply of the write, before it is answered: after a write of which nothing was executed, a repetition
     /// that comes with the answer in hand is executed anew.
     pub(crate) fn settle(self, reply: Reply) -> Settled {
-        let Self { local, store } = self;
+        let Self { local, marker, store } = self;
         let key = local.key.clone();
         let local = if reply.was_executed() {
             Some(local)
@@ -177,13 +191,14 @@ impl Lease {
             local.result.send_replace(Some(reply.clone()));
             None
         };
-        Settled { key, reply, local, store }
+        Settled { key, marker, reply, local, store }
     }
 }
 
 /// A write that ended; what the store knows of it is not yet so.
 pub(crate) struct Settled {
     key: String,
+    marker: String,
     reply: Reply,
     local: Option<Local>,
     store: Arc<Store>,
@@ -192,13 +207,14 @@ pub(crate) struct Settled {
 impl Settled {
     /// Keeps the reply for repetitions, or forgets the write when nothing was executed.
     pub(crate) async fn store(self) {
-        let Self { key, reply, local, store } = self;
+        let Self { key, marker, reply, local, store } = self;
         let executed = reply.was_executed();
         let small = executed && SettledHere::takes(&reply);
         if small {
             store.settled_here.remember(&key, reply.clone());
         }
-        let stored = if executed { store.keep(&key, &reply).await } else { store.forget(&key).await };
+        let stored =
+            if executed { store.keep(&key, &reply).await } else { store.forget(&key, &marker).await };
         if executed && !small && stored.is_err() {
             // That it was executed is all there is room for.
             store.settled_here.remember(&key, Reply::text(500, UNKNOWN));
@@ -231,11 +247,13 @@ impl Store {
             if set.is_some() {
                 return Ok(None);
             }
-            let value: Option<String> = self.redis.run(redis::cmd("GET").arg(key), until).await?;
-            if let Some(value) = value {
-                return Ok(Some(decode(&value)));
+            match self.redis.run::<Option<String>>(redis::cmd("GET").arg(key), until).await {
+                Ok(Some(value)) => return Ok(Some(decode(&value))),
+                // Forgotten between the two commands: try to be the first again.
+                Ok(None) => {}
+                // That somebody has begun it is known already.
+                Err(_) => return Ok(Some(Known::Pending)),
             }
-            // Forgotten between the two commands: try to be the first again.
         }
     }
 
@@ -245,15 +263,20 @@ impl Store {
         self.redis.run(&set, Instant::now() + self.within).await
     }
 
-    async fn forget(&self, key: &str) -> Result<(), StoreError> {
-        self.redis.run(redis::cmd("DEL").arg(key), Instant::now() + self.within).await
+    /// Takes the marker of a write away of which nothing was executed. What another replica has written stays.
+    async fn forget(&self, key: &str, marker: &str) -> Result<(), StoreError> {
+        self.take_away(key, marker, self.within).await
+    }
+
+    async fn take_away(&self, key: &str, marker: &str, within: Duration) -> Result<(), StoreError> {
+        let mut command = redis::cmd("EVAL");
+        command.arg(GIVE_BACK).arg(1).arg(key).arg(marker);
+        self.redis.run(&command, Instant::now() + within).await
     }
 
     /// Takes the marker of a write back which was not begun.
-    async fn give_back(self: Arc<Self>, key: String, marker: String) {
-        let mut command = redis::cmd("EVAL");
-        command.arg(GIVE_BACK).arg(1).arg(key).arg(marker);
-        let given_back = self.redis.run::<()>(&command, Instant::now() + GIVE_BACK_WITHIN).await;
+    async fn give_back(&self, key: &str, marker: &str) {
+        let given_back = self.take_away(key, marker, GIVE_BACK_WITHIN).await;
         if let Err(error) = given_back
             && let Some(count) = self.failures.count()
         {

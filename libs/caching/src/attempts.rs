@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bus::{RedisLock, StoreError};
+use bus::RedisLock;
 use chrono::{DateTime, Utc};
 use runtime::Clock;
 use tokio_util::sync::CancellationToken;
@@ -50,12 +50,13 @@ pub struct Attempts<'a> {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// Runs `attempt` under the lock, with its number from 1, until it is done: again after a random wait of 2 to 5 minutes,
-/// the lock being free meanwhile. While another replica has the lock this one stands by, so that a refresh goes on when
-/// the other dies; `due` tells whether anything is left to do once another may have done it.
+/// Runs `attempt` under the lock, with its number from 1, until it is done: again after a random wait of 2 to 5 minutes.
+/// The lock is kept while it waits, so that replicas do not take turns at a third party in trouble. While another replica
+/// has the lock this one stands by, so that a refresh goes on when the other dies; `due` tells whether anything is left to
+/// do once another may have done it. A Redis that does not answer ends an attempt, but not the run.
 ///
 /// # Errors
-/// When the lock cannot be asked for or given back, or there is no time for another attempt.
+/// When the run's time is over before an attempt was done.
 pub async fn refresh_until_done<D, W, A, F>(
     surroundings: Attempts<'_>,
     due: D,
@@ -70,83 +71,99 @@ where
     let Attempts { lock, clock, stop, until } = surroundings;
     let mut number = 0;
     loop {
-        if let Some(ended) = stand_by(&surroundings, &due, number > 0).await? {
+        if let Some(ended) = stand_by(&surroundings, &due, number > 0).await {
             return Ok(ended);
         }
-        number += 1;
-        let done = tokio::select! {
-            done = attempt(number) => done,
-            lost = lost(lock) => {
-                lost?;
-                tracing::warn!("another replica has the lease now; this attempt ends here");
-                continue;
-            }
-            () = at(clock, until) => Err(anyhow::anyhow!("the run's time is over")),
-            () = stop.cancelled() => {
-                lock.release().await?;
-                return Ok(Ended::Stopped);
+        let attempts = async {
+            loop {
+                number += 1;
+                match attempt(number).await {
+                    Ok(Done::Yes) => return Ok(Ended::Done),
+                    Ok(Done::No) => {}
+                    Err(error) => {
+                        tracing::error!(%error, attempt = number, "the refresh failed; it is tried again");
+                    }
+                }
+                let wait = Duration::from_secs(rand::random_range(WAIT));
+                if until.is_some_and(|until| clock.now() + wait >= until) {
+                    anyhow::bail!("no refresh in {number} attempts within the run's time");
+                }
+                clock.sleep(wait).await;
             }
         };
-        lock.release().await?;
-        match done {
-            Ok(Done::Yes) => return Ok(Ended::Done),
-            Ok(Done::No) => {}
-            Err(error) => tracing::error!(%error, attempt = number, "the refresh failed; it is tried again"),
-        }
-        let wait = Duration::from_secs(rand::random_range(WAIT));
-        if until.is_some_and(|until| clock.now() + wait >= until) {
-            anyhow::bail!("no refresh in {number} attempts within the run's time");
-        }
-        tokio::select! {
-            () = clock.sleep(wait) => {}
-            () = stop.cancelled() => return Ok(Ended::Stopped),
-        }
+        let ended = tokio::select! {
+            ended = attempts => ended,
+            () = lost(lock) => {
+                tracing::warn!("another replica has the lease now, or may have it; this attempt ends here");
+                continue;
+            }
+            () = at(clock, until) => Err(anyhow::anyhow!("no refresh within the run's time: an attempt took too long")),
+            () = stop.cancelled() => Ok(Ended::Stopped),
+        };
+        release(lock).await;
+        return ended;
     }
 }
 
 /// Takes the lock, or waits for it as long as the refresh is due. How the run ends when the lock is not taken; `None` with
 /// the lock. `shared` says that the lock was free since the run began: then, too, another may have refreshed.
-async fn stand_by<D, W>(
-    surroundings: &Attempts<'_>,
-    due: &D,
-    mut shared: bool,
-) -> anyhow::Result<Option<Ended>>
+async fn stand_by<D, W>(surroundings: &Attempts<'_>, due: &D, mut shared: bool) -> Option<Ended>
 where
     D: Fn() -> W,
     W: Future<Output = anyhow::Result<bool>>,
 {
     let Attempts { lock, clock, stop, until } = *surroundings;
+    let mut told = false;
     loop {
-        let held = lock.hold().await?;
-        shared |= !held;
-        if shared && !due().await? {
-            lock.release().await?;
-            return Ok(Some(Ended::Elsewhere));
-        }
-        if held {
-            return Ok(None);
+        let look = async {
+            let held = lock.hold().await?;
+            shared |= !held;
+            if shared && !due().await? {
+                release(lock).await;
+                return Ok(Some(Some(Ended::Elsewhere)));
+            }
+            Ok::<_, anyhow::Error>(held.then_some(None))
+        };
+        match look.await {
+            Ok(Some(end)) => return end,
+            Ok(None) => {}
+            Err(error) => {
+                shared = true;
+                if !std::mem::replace(&mut told, true) {
+                    tracing::error!(%error, "it cannot be told whose turn the refresh is; looking again");
+                }
+            }
         }
         tokio::select! {
             () = clock.sleep(LOOK) => {}
-            () = at(clock, until) => return Ok(Some(Ended::Elsewhere)),
-            () = stop.cancelled() => return Ok(Some(Ended::Stopped)),
+            () = at(clock, until) => return Some(Ended::Elsewhere),
+            () = stop.cancelled() => return Some(Ended::Stopped),
         }
     }
 }
 
-/// Renews the lock; returns when another replica has it. One late answer, or a Redis that restarts, does not cost the
-/// work under way: there is time for a second look before the lock ends.
-///
-/// # Errors
-/// When Redis does not answer twice: the lock may be lost.
-async fn lost(lock: &RedisLock) -> Result<(), StoreError> {
+/// Renews the lock; returns when another replica has it, or may have it. One late answer, or a Redis that restarts, does
+/// not cost the work under way: there is time for a second look before the lock ends.
+async fn lost(lock: &RedisLock) {
     loop {
-        let Err(error) = lock.keep().await else { return Ok(()) };
+        let Err(error) = lock.keep().await else { return };
         tracing::warn!(%error, "the lease could not be renewed; once more");
         tokio::time::sleep(AGAIN).await;
-        if !lock.hold().await? {
-            return Ok(());
+        match lock.hold().await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(%error, "the lease could not be renewed");
+                return;
+            }
         }
+    }
+}
+
+/// Gives the lock back. When that fails it ends by itself after [`LEASE`].
+async fn release(lock: &RedisLock) {
+    if let Err(error) = lock.release().await {
+        tracing::warn!(%error, "the lease could not be given back");
     }
 }
 

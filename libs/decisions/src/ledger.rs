@@ -63,6 +63,13 @@ enum Readiness {
     NotBefore(Instant),
 }
 
+impl Readiness {
+    /// Whether a failure is so recent that nothing is tried.
+    fn rests(self) -> bool {
+        matches!(self, Self::NotBefore(at) if Instant::now() < at)
+    }
+}
+
 impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match &*self.0 {
@@ -149,6 +156,7 @@ impl Ledger {
         match &*self.0 {
             Store::Memory(kept) => keep(kept, records.into_iter().map(Entry::Record)),
             Store::Log => log(&records),
+            Store::Stream { ready, .. } if ready.lock().rests() => log(&records),
             Store::Stream { jetstream, ready } => {
                 let settings = in_header(&mut records);
                 let messages = batches(&records);
@@ -235,11 +243,10 @@ async fn in_time(
     write: impl Future<Output = bool>,
 ) -> bool {
     let present = *ready.lock();
-    let there = match present {
-        Readiness::Ready => true,
-        Readiness::NotBefore(at) if Instant::now() < at => return false,
-        Readiness::NotAsked | Readiness::NotBefore(_) => false,
-    };
+    if present.rests() {
+        return false;
+    }
+    let there = matches!(present, Readiness::Ready);
     let done = timeout(within, async { (there || created(jetstream).await) && write.await });
     let done = done.await.unwrap_or(false);
     *ready.lock() = if done { Readiness::Ready } else { Readiness::NotBefore(Instant::now() + PAUSE) };

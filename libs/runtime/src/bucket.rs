@@ -34,7 +34,8 @@ pub struct Bucket {
 /// A bucket could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum BucketError {
-    /// The server is busy, or has no JetStream.
+    /// Nobody said whether there is one: the server is busy, or its cluster has no leader. A server without JetStream
+    /// refuses at once.
     #[error("no answer from JetStream")]
     NoAnswer,
     /// The server refused.

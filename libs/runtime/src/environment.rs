@@ -476,7 +476,7 @@ fn parse_seconds(text: &str) -> Result<Duration, Option<String>> {
     Duration::try_from_secs_f64(seconds).map_err(|error| Some(error.to_string()))
 }
 
-fn http_url(text: &str) -> Result<Url, Option<String>> {
+pub(crate) fn http_url(text: &str) -> Result<Url, Option<String>> {
     let url = Url::parse(text).map_err(|error| Some(error.to_string()))?;
     let usable = matches!(url.scheme(), "http" | "https") && url.has_host();
     if usable { Ok(url) } else { Err(Some("not an http or https URL with a host".to_owned())) }

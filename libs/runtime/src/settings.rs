@@ -11,7 +11,7 @@ use tracing::Level;
 use upstream::Overrides;
 use url::Url;
 
-use crate::environment::{Invalid, Reader};
+use crate::environment::{Invalid, Reader, http_url};
 
 /// What every process is told from outside, whatever service it runs.
 #[derive(Debug, Clone)]
@@ -106,11 +106,7 @@ impl ProcessSettings {
             "the http(s) URL of an OpenTelemetry collector, e.g. http://collector:4318",
             false,
             None,
-            |text| match Url::parse(text) {
-                Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-                Ok(url) => Err(Some(format!("scheme {}", url.scheme()))),
-                Err(error) => Err(Some(error.to_string())),
-            },
+            http_url,
         );
         Ok(Self {
             nats: nats?,

@@ -7,7 +7,6 @@ use runtime::{FromEnvironment, Invalid, Reader};
 
 /// Management statuses of monitored devices, unless set otherwise. The dash is U+2013.
 const MONITORED: [&str; 3] = ["Pending", "Active – Gold Monitoring", "Active – Platinum Monitoring"];
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Typed settings.
 #[derive(Debug, Clone)]
@@ -28,7 +27,7 @@ impl FromEnvironment for Config {
     fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
         let redis = env.redis("REDIS_CUSTOMER_CACHE");
         let recipient = env.required("DUPLICATE_INVENTORIES_RECIPIENT", "an e-mail address");
-        let refresh_interval = env.seconds("REFRESH_JOB_INTERVAL", 14_400);
+        let refresh_interval = env.job_interval("REFRESH_JOB_INTERVAL", 14_400);
         let whitelisted_statuses = env.json_or(
             "WHITELISTED_MANAGEMENT_STATUSES",
             MONITORED.map(str::to_owned).to_vec(),
@@ -38,15 +37,11 @@ impl FromEnvironment for Config {
         Ok(Self {
             redis: redis?,
             recipient: recipient?,
-            refresh_interval: whole_minutes(refresh_interval?),
+            refresh_interval: refresh_interval?,
             whitelisted_statuses: whitelisted_statuses?,
             checks: checks?.max(1),
         })
     }
-}
-
-fn whole_minutes(interval: Duration) -> Duration {
-    Duration::from_secs(interval.as_secs() / 60 * 60).max(MINUTE)
 }
 
 #[cfg(test)]
@@ -80,7 +75,7 @@ mod tests {
 
     #[test]
     fn intervals_are_rounded_down_to_minutes() {
-        for (given, seconds) in [("14400", 14_400), ("179", 120), ("60", 60), ("59", 60), ("0", 60)] {
+        for (given, seconds) in [("14400", 14_400), ("179", 120), ("60", 60), ("61", 60), ("59", 59)] {
             let config = read(&[("REFRESH_JOB_INTERVAL", given)]).unwrap();
             assert_eq!(config.refresh_interval, Duration::from_secs(seconds), "{given}");
         }
