@@ -75,7 +75,12 @@ impl SmsProvider {
                     (Outcome::Delivered, reply)
                 } else {
                     tracing::error!(request_id = %id, status, characters, "SMS refused");
-                    (Outcome::Failed, reply.not_executed())
+                    // Of an error within the provider nobody knows what it has sent.
+                    if status < 500 {
+                        (Outcome::Failed, reply.not_executed())
+                    } else {
+                        (Outcome::Unknown, reply)
+                    }
                 }
             }
             Err(error) => {

@@ -11,7 +11,6 @@ use ticketing::WorkQueue;
 use crate::{
     action::Action,
     forwards::{self, Entry, Key, State},
-    hands::Because,
     monitor::{Job, Monitor},
     question::Question,
     recheck::Case,
@@ -42,6 +41,10 @@ impl Monitor {
             return;
         }
         let now = begun.map_or_else(|| self.shell.clock.now(), |deed| deed.at);
+        if !self.forwards.were_read() {
+            // Without those of former runs and other replicas this would look like the first one.
+            self.recover_forwards().await;
+        }
         let facts = hnoc::Scheduling {
             kind: case.kind,
             trigger,
@@ -133,9 +136,6 @@ impl Monitor {
             tracing::debug!(job = key.job(), "a forward is somebody else's");
             return;
         };
-        // Whoever claimed it before may have forwarded the line before it died. And of a claim that could not be stored other
-        // replicas do not know.
-        let again = matches!(known.state, State::Claimed(_)) || !self.forwards.is_stored(&key);
         if hnoc::is_too_late(entry.due, began) {
             let facts = hnoc::Forwarding { due: entry.due, now: began, resolved: None };
             self.dropped(&entry, facts).await;
@@ -144,7 +144,7 @@ impl Monitor {
         }
         let job = self.job("forward to HNOC", Arc::default());
         for attempt in 1.. {
-            match self.forward_attempt(&job, &entry, began, again).await {
+            match self.forward_attempt(&job, &entry, began).await {
                 Attempt::Done => return self.forwards.finish(&key, entry, self.shell.clock.now()).await,
                 Attempt::Forget => return self.forwards.delete(&key).await,
                 Attempt::Retry => {}
@@ -152,11 +152,7 @@ impl Monitor {
             let passed = (self.shell.clock.now() - began).to_std().unwrap_or_default();
             let Some(wait) = hnoc::wait_after(attempt, passed) else { break };
             if !self.shell.wait(wait).await {
-                // The next process is to look first, too.
-                if !again {
-                    self.forwards.release(&key, entry).await;
-                }
-                return;
+                return self.forwards.release(&key, entry).await;
             }
             match self.forwards.renew(&key, entry, self.shell.clock.now()).await {
                 Some(renewed) => entry = renewed,
@@ -184,7 +180,7 @@ impl Monitor {
         }
     }
 
-    async fn forward_attempt(&self, job: &Job, entry: &Entry, began: DateTime<Utc>, again: bool) -> Attempt {
+    async fn forward_attempt(&self, job: &Job, entry: &Entry, began: DateTime<Utc>) -> Attempt {
         let serial = &entry.serial;
         let ticket = match &entry.ticket {
             Some(ticket) => ticket.clone(),
@@ -217,7 +213,7 @@ impl Monitor {
                     line: None,
                     queue,
                 };
-                let because = Because { again, ..because(serial, "hnoc.forward", &asked.facts()) };
+                let because = because(serial, "hnoc.forward", &asked.facts());
                 match self.shell.hands.forward(&job.reads, because, action).await {
                     Ok(_) => {
                         if !self.shell.is_shadow() {

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -107,6 +108,8 @@ impl Entry {
 pub struct Forwards {
     store: OnceCell<Store>,
     known: Mutex<HashMap<Key, Held>>,
+    /// Whether the store was read since this process began.
+    read: AtomicBool,
     shadow: bool,
 }
 
@@ -137,7 +140,7 @@ struct Found {
 impl Forwards {
     /// No forwards yet; [`Self::open`] recovers those of former runs.
     pub fn new(shadow: bool) -> Self {
-        Self { store: OnceCell::new(), known: Mutex::default(), shadow }
+        Self { store: OnceCell::new(), known: Mutex::default(), read: AtomicBool::new(false), shadow }
     }
 
     /// What a forward is about. In shadow mode the serial alone, as the ticket may still be unknown.
@@ -148,12 +151,15 @@ impl Forwards {
 
     /// Uses the store which `open` opens the first time, and reads what it holds: forwards of former runs and of other
     /// replicas. The entries which this process does not have yet are returned. What could not be written before is.
-    pub async fn refresh<F: Future<Output = Store>>(
+    pub async fn refresh<F>(
         &self,
         open: impl FnOnce() -> F,
         now: DateTime<Utc>,
-    ) -> Result<Vec<(Key, Entry)>, StoreError> {
-        let store = self.store.get_or_init(open).await;
+    ) -> Result<Vec<(Key, Entry)>, StoreError>
+    where
+        F: Future<Output = Result<Store, StoreError>>,
+    {
+        let store = self.store.get_or_try_init(open).await?;
         let before = self.known.lock().clone();
         let (old, entries): (Vec<Entry>, Vec<Entry>) = store
             .all()
@@ -165,6 +171,7 @@ impl Forwards {
             self.known.lock().remove(&entry.key());
             store.delete(&entry.key().name()).await?;
         }
+        self.read.store(true, Ordering::Relaxed);
         if store.is_nowhere() {
             return Ok(Vec::new());
         }
@@ -207,6 +214,11 @@ impl Forwards {
             }
         }
         found
+    }
+
+    /// Whether those of former runs and other replicas are known.
+    pub fn were_read(&self) -> bool {
+        self.read.load(Ordering::Relaxed)
     }
 
     /// The forwards that are not over.
@@ -254,11 +266,6 @@ impl Forwards {
                 tracing::error!(%error, job = key.job(), "a pending forward is in memory only");
             }
         }
-    }
-
-    /// Whether the store has what is known of it, so that no other replica takes it for its own.
-    pub fn is_stored(&self, key: &Key) -> bool {
-        self.known.lock().get(key).is_some_and(|held| held.stored.as_ref() == Some(&held.entry))
     }
 
     /// Claims a forward whose time has come. `None` when it is gone, done, postponed, or somebody else's.
@@ -319,7 +326,7 @@ impl Forwards {
             match swapped {
                 Ok(true) => stored = Some(new.clone()),
                 Ok(false) => return None,
-                // Out of reach: going on is safe for who looks before anything is done ([`Self::is_stored`]).
+                // Out of reach: going on is safe, because a forward is looked for before it is done.
                 Err(error) => tracing::error!(%error, job = key.job(), "a forward could not be claimed"),
             }
         }

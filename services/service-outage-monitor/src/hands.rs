@@ -13,7 +13,7 @@ use std::{
 };
 
 use bus::{Answer, Bus, RequestError};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use contracts::{
     Rpc, bruin, digi,
     id::{DetailId, Id, Serial, TicketId},
@@ -56,8 +56,6 @@ pub struct Because {
     pub rule: &'static str,
     /// What the rule looked at.
     pub facts: Value,
-    /// Whether it may have been done before, so that a look comes first.
-    pub again: bool,
     /// The unfinished work to which it belongs.
     pub work: Option<Arc<Work>>,
 }
@@ -135,7 +133,7 @@ impl Hands {
         action: Action,
         seconds: u64,
         perform: P,
-        look: L,
+        (when, look): (Look, L),
     ) -> Done<()>
     where
         P: Fn(Action) -> PF + Send,
@@ -144,7 +142,6 @@ impl Hands {
         LF: Future<Output = Result<Option<()>, Unanswered>> + Send,
     {
         let Some(work) = because.work.clone() else {
-            let when = if because.again { Look::First } else { Look::BeforeRepeat };
             return self.carry_out(reads, because, action, perform, when, look).await;
         };
         let is_note = matches!(action, Action::AppendNote { .. });
@@ -154,10 +151,7 @@ impl Hands {
         let now = self.clock.now();
         let within = Duration::from_secs(seconds);
         let done = match work.begin(&action, now, within).await {
-            Begun::First => {
-                let when = if because.again { Look::First } else { Look::BeforeRepeat };
-                self.carry_out(reads, because, action.clone(), perform, when, look).await
-            }
+            Begun::First => self.carry_out(reads, because, action.clone(), perform, when, look).await,
             Begun::Again(deed) => match look().await {
                 Ok(Some(())) => {
                     let found = || std::future::ready(Ok(Some(())));
@@ -261,8 +255,11 @@ impl Hands {
         match notes.iter().filter(documented).max_by_key(|note| note.created) {
             Some(last) if last.is_autoresolve() => Creation::Reopened,
             // Triage was quicker with the note of our ticket. The rest of what a new one gets is missing. Without allowance
-            // for clocks that differ: the note may be our own, of a ticket that we had created shortly before this request.
-            Some(last) if last.is_triage() && is_from_request(&found, began + SKEW, system_user) => {
+            // for clocks that differ, but Bruin knows whole seconds only: the note may be our own, of a ticket that we had created shortly before this request.
+            Some(last)
+                if last.is_triage()
+                    && is_from_request(&found, began.trunc_subsecs(0) + SKEW, system_user) =>
+            {
                 Creation::New
             }
             None if is_from_request(&found, began, system_user) => Creation::New,
@@ -295,7 +292,7 @@ impl Hands {
                 .any(|note| note.says(&text) && note.created.is_none_or(|created| created >= began - SKEW));
             Ok(found.then_some(()))
         };
-        self.carry_out_once(reads, because, action, 15, perform, look).await
+        self.carry_out_once(reads, because, action, 15, perform, (Look::BeforeRepeat, look)).await
     }
 
     /// Opens a line again.
@@ -310,7 +307,7 @@ impl Hands {
         };
         let look = || async { self.line_is(reads, &line, false).await };
         let action = Action::OpenLine(line.clone());
-        let done = self.carry_out_once(reads, because, action, 15, perform, look).await;
+        let done = self.carry_out_once(reads, because, action, 15, perform, (Look::BeforeRepeat, look)).await;
         reads.changed(&line.ticket);
         done
     }
@@ -325,7 +322,7 @@ impl Hands {
         let perform = |_| async { self.write::<bruin::ResolveTicket>(&request, 15).await };
         let look = || async { self.line_is(reads, &line, true).await };
         let action = Action::ResolveLine(line.clone());
-        let done = self.carry_out_once(reads, because, action, 15, perform, look).await;
+        let done = self.carry_out_once(reads, because, action, 15, perform, (Look::BeforeRepeat, look)).await;
         reads.changed(&line.ticket);
         done
     }
@@ -356,7 +353,7 @@ impl Hands {
             bruin::TicketSeverityRequest { ticket_id: ticket.clone(), severity: Id::Number(level.0), reason };
         let perform = |_| async { self.write::<bruin::TicketSeverity>(&request, 45).await };
         let look = || async { Ok((reads.ticket(&ticket).await?.severity == Some(level)).then_some(())) };
-        self.carry_out_once(reads, because, action, 45, perform, look).await
+        self.carry_out_once(reads, because, action, 45, perform, (Look::BeforeRepeat, look)).await
     }
 
     /// Moves a task to a work queue.
@@ -373,9 +370,8 @@ impl Hands {
         };
         let perform = |_| async { self.write::<bruin::ChangeWorkQueue>(&request, 90).await };
         let look = || async { in_queue(reads, &ticket, &serial, queue).await };
-        // The note that remembers a forward to ASR or the wireless team may have been refused: the queue tells, too.
-        let because = Because { again: because.again || queue != WorkQueue::HnocInvestigate, ..because };
-        let done = self.carry_out_once(reads, because, action, 90, perform, look).await;
+        // The note or the store that remembers a forward may have failed: the queue tells, too.
+        let done = self.carry_out_once(reads, because, action, 90, perform, (Look::First, look)).await;
         reads.changed(&ticket);
         done
     }
@@ -403,7 +399,7 @@ impl Hands {
             let begun = reads.reboots_begun(&serial, &ticket, since).await?;
             Ok((begun > others).then_some(()))
         };
-        self.carry_out_once(reads, because, action, 90, perform, look).await
+        self.carry_out_once(reads, because, action, 90, perform, (Look::BeforeRepeat, look)).await
     }
 
     /// Carries out something of our own, which cannot fail and needs no look.

@@ -19,8 +19,14 @@ use runtime::{Bucket, Context};
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use crate::{
-    config::Config, forwards::Forwards, quarantine::Quarantine, reads::Reads, shadow::Sightings,
-    shell::Shell, store::Store, unfinished::Unfinished,
+    config::Config,
+    forwards::Forwards,
+    quarantine::Quarantine,
+    reads::Reads,
+    shadow::Sightings,
+    shell::Shell,
+    store::{Store, StoreError},
+    unfinished::Unfinished,
 };
 
 /// The monitor of one VeloCloud host.
@@ -98,9 +104,9 @@ impl Monitor {
     }
 
     /// Opens a store of what is pending.
-    pub(crate) async fn open_store(&self, bucket: Bucket) -> Store {
+    pub(crate) async fn open_store(&self, bucket: Bucket) -> Result<Store, StoreError> {
         if self.shell.is_shadow() {
-            return Store::nowhere();
+            return Ok(Store::nowhere());
         }
         let scope = format!("{}-{}", self.config.common.environment_name, self.config.host);
         let redis = match self.shell.bus.reach() {
@@ -111,7 +117,7 @@ impl Monitor {
             Ok(redis) => Store::open(bucket, &self.shell.bus, Some(redis), &scope).await,
             Err(error) => {
                 tracing::error!(%error, "what is pending is kept in memory only");
-                Store::nowhere()
+                Ok(Store::nowhere())
             }
         }
     }

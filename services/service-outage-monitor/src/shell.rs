@@ -187,5 +187,5 @@ pub(crate) fn refused(serial: &Serial, asked: &Question, refusal: Refusal) -> De
 
 /// Why something is done for a device.
 pub(crate) fn because(serial: &Serial, rule: &'static str, facts: &Value) -> Because {
-    Because { serial: serial.clone(), rule, facts: facts.clone(), again: false, work: None }
+    Because { serial: serial.clone(), rule, facts: facts.clone(), work: None }
 }

@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::Duration};
 use bus::{Bus, RedisLink};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use runtime::{Bucket, Value, Values};
+use runtime::{Bucket, BucketError, Value, Values};
 use tokio::time::{Instant, timeout};
 
 /// Entries that are accessed at the same time.
@@ -52,24 +52,33 @@ impl Store {
 
     /// The bucket, when the server has JetStream; else Redis. `scope` keeps processes apart. What a run without
     /// JetStream left in Redis moves into the bucket.
-    pub async fn open(bucket: Bucket, bus: &Bus, redis: Option<RedisLink>, scope: &str) -> Self {
+    ///
+    /// # Errors
+    /// When JetStream gives no answer: which of both holds what is pending is not known then, and to be asked again.
+    pub async fn open(
+        bucket: Bucket,
+        bus: &Bus,
+        redis: Option<RedisLink>,
+        scope: &str,
+    ) -> Result<Self, StoreError> {
         let of = |kind| Self { bucket: bucket.name, scope: token(scope), kind };
         let in_redis = redis.map(|redis| of(Kind::Redis(Box::new(redis))));
         let values = match bucket.open(&bus.into(), PATIENCE).await {
             Ok(values) => values,
-            Err(error) => {
+            Err(error @ BucketError::NoAnswer) => return Err(failed(error)),
+            Err(error @ BucketError::Refused(_)) => {
                 tracing::info!(%error, bucket = bucket.name, "what is pending is kept in Redis");
-                return in_redis.unwrap_or_else(Self::nowhere);
+                return Ok(in_redis.unwrap_or_else(Self::nowhere));
             }
         };
         let store = of(Kind::Bucket(Box::new(values)));
-        let Some(in_redis) = in_redis else { return store };
+        let Some(in_redis) = in_redis else { return Ok(store) };
         for (name, value) in in_redis.all().await.unwrap_or_default() {
             if store.put(&name, value).await.is_ok() {
                 let _ = in_redis.delete(&name).await;
             }
         }
-        store
+        Ok(store)
     }
 
     /// Stores an entry, replacing what was there.

@@ -28,7 +28,7 @@ use tokio::{sync::OnceCell, time::Instant};
 pub use entry::{Deed, Entry, LATEST, Task};
 pub use work::{Begun, Work};
 
-use crate::store::{AT_ONCE, Store};
+use crate::store::{AT_ONCE, Store, StoreError};
 
 /// Where the entries are kept.
 pub const BUCKET: Bucket = Bucket {
@@ -110,8 +110,20 @@ impl Unfinished {
 
     /// Makes the store, which `open` opens the first time, this process's, unless it is: what is there and was not known.
     /// Then brings the store up to date.
-    pub async fn take_over<F: Future<Output = Store>>(&self, open: impl FnOnce() -> F) -> Vec<Entry> {
-        let store = self.store.get_or_init(open).await;
+    pub async fn take_over<F>(&self, open: impl FnOnce() -> F) -> Vec<Entry>
+    where
+        F: Future<Output = Result<Store, StoreError>>,
+    {
+        if self.pauses() && !self.store.initialized() {
+            return Vec::new();
+        }
+        let store = match self.store.get_or_try_init(open).await {
+            Ok(store) => store,
+            Err(error) => {
+                self.unreachable(&error);
+                return Vec::new();
+            }
+        };
         let ours = matches!(self.inner.lock().rule, Rule::Term(_));
         let new = if ours || self.pauses() {
             Vec::new()
@@ -293,7 +305,7 @@ impl Unfinished {
     }
 
     /// Says it once, until it works again.
-    fn unreachable(&self, error: &crate::store::StoreError) {
+    fn unreachable(&self, error: &StoreError) {
         let mut inner = self.inner.lock();
         inner.pause = Some(Instant::now() + PAUSE);
         if !std::mem::replace(&mut inner.told, true) {

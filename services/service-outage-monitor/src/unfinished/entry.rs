@@ -98,12 +98,6 @@ impl Deed {
     pub fn of(action: &Action) -> String {
         format!("{} {}", decisions::Action::name(action), decisions::Action::target(action))
     }
-
-    /// How versions called a deed which knew one DiGi unit for each interface.
-    fn without_unit(what: &str) -> Option<&str> {
-        let is_of_unit = what.starts_with("reboot_digi ") || what.contains(": DiGi reboot of ");
-        what.strip_suffix(')').filter(|_| is_of_unit)?.rsplit_once(" (").map(|(what, _)| what)
-    }
 }
 
 impl Entry {
@@ -166,15 +160,8 @@ impl Entry {
         matches!(self.task, Task::Quarantine { due, .. } if due <= now)
     }
 
-    /// A deed by its name and target. What a former version kept of the units of an interface is that of the first one, which
-    /// is asked for first: the deed gets its name.
-    pub fn deed(&mut self, what: &str) -> Option<&Deed> {
-        let place = self.deeds.iter().position(|deed| deed.what == what).or_else(|| {
-            let former = Deed::without_unit(what)?;
-            self.deeds.iter().position(|deed| deed.what == former)
-        })?;
-        let deed = self.deeds.get_mut(place)?;
-        what.clone_into(&mut deed.what);
-        Some(deed)
+    /// A deed by its name and target.
+    pub fn deed(&self, what: &str) -> Option<&Deed> {
+        self.deeds.iter().find(|deed| deed.what == what)
     }
 }

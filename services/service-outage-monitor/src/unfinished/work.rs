@@ -117,8 +117,8 @@ impl Work {
 
     /// What is known of an action that was begun.
     pub fn deed(&self, action: &Action) -> Option<Deed> {
-        let mut inner = self.unfinished.inner.lock();
-        inner.known.get_mut(&self.name)?.deed(&Deed::of(action)).cloned()
+        let inner = self.unfinished.inner.lock();
+        inner.known.get(&self.name)?.deed(&Deed::of(action)).cloned()
     }
 
     /// The first action of this name that was begun.
