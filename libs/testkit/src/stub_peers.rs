@@ -103,8 +103,11 @@ impl StubPeers {
     /// # Panics
     /// When the form is another one.
     pub async fn recorded(&self, peers: &serde_json::Map<String, Value>) {
-        for rules in self.shared.rules.lock().values_mut() {
-            rules.clear();
+        // Those among them never stop answering: a service may be asking while they are set a second time.
+        for (subject, rules) in self.shared.rules.lock().iter_mut() {
+            if !peers.contains_key(subject) {
+                rules.clear();
+            }
         }
         for (subject, reply) in peers {
             match reply.get("match") {

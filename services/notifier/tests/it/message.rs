@@ -123,7 +123,7 @@ fn words_of_a_subject_do_not_run_together() {
 fn the_name_of_an_attachment_is_one_parameter() {
     let long = "Service Outage Monitor report of 2021-11-21 for customer 12345, all links.csv";
     let (fitting, one_more) = ("outages-of-2021-11-21-at-10-00.csv", "outages-of-2021-11-21-at-10-00.json");
-    let endless = "x".repeat(990);
+    let (longest, endless) = ("x".repeat(986), "x".repeat(987));
     for (name, header) in [
         ("r.csv", r#"attachment; filename="r.csv""#.to_owned()),
         // A line of exactly 78 characters, and one more.
@@ -134,6 +134,8 @@ fn the_name_of_an_attachment_is_one_parameter() {
         // Beyond printable ASCII, and beyond what a line can hold, as RFC 2231 has it.
         ("año.csv", "attachment;\n filename*0*=utf-8''a%C3%B1o.csv".to_owned()),
         ("a\tb.csv", "attachment;\n filename*0*=utf-8''a%09b.csv".to_owned()),
+        // A line of exactly 998 characters, and one more.
+        (&longest, format!("attachment;\n filename=\"{longest}\"")),
         (&endless, format!("attachment;\n filename*0=\"{}\";\n filename*1=", &endless[..60])),
     ] {
         let mail = composed(&EmailData { attachments: vec![file(name, b"x")], ..data() }).unwrap();
