@@ -111,21 +111,12 @@ impl Dedupe {
             lease.local.result.send_replace(Some(reply.clone()));
             return Entry::Repeated(reply);
         }
-        // Redis may yet set the marker, or has just done so. It would keep every repetition from being executed.
-        let give_back = || {
-            let store = Arc::clone(&self.store);
-            let (key, marker) = (key.clone(), lease.marker.clone());
-            tokio::spawn(async move { store.give_back(&key, &marker).await }.in_current_span());
-        };
         let (mut pause, longest) = LOOK_AGAIN;
         let (mut elsewhere, mut lost) = (false, false);
         loop {
             match timeout_at(deadline, self.store.claim(key, &lease.marker)).await {
-                // The store is back without what it knew.
-                Ok(Ok(None)) if lost => {
-                    give_back();
-                    return Entry::Unknown;
-                }
+                // The store is back without what it knew. The marker stays, in place of the one that was lost.
+                Ok(Ok(None)) if lost => return Entry::Unknown,
                 Ok(Ok(None)) => return Entry::First(lease),
                 Ok(Ok(Some(Known::Done(reply)))) => {
                     lease.local.result.send_replace(Some(reply.clone()));
@@ -141,16 +132,15 @@ impl Dedupe {
                     return Entry::First(lease);
                 }
                 Err(_) => {
-                    give_back();
+                    // Redis may yet set the marker. It would keep every repetition from being executed.
+                    let (store, key, marker) = (Arc::clone(&self.store), key.clone(), lease.marker.clone());
+                    tokio::spawn(async move { store.give_back(&key, &marker).await }.in_current_span());
                     return if elsewhere { Entry::Unknown } else { Entry::TooLate };
                 }
             }
             let again = Instant::now() + pause;
             sleep_until(again.min(deadline)).await;
             if again >= deadline {
-                if lost {
-                    give_back();
-                }
                 return Entry::Unknown;
             }
             pause = (pause * 2).min(longest);
