@@ -267,13 +267,27 @@ impl Running {
 
     /// Waits until so many runs of jobs (cycles, re-checks, forwards) are over.
     pub(crate) async fn finished(&self, runs: u32) {
-        let over = async {
-            while self.metric("scheduled_job_runs_total") < f64::from(runs) - 0.5 {
+        self.exceeds("scheduled_job_runs_total", f64::from(runs) - 0.5).await;
+    }
+
+    /// Waits until a metric is above `floor`.
+    pub(crate) async fn exceeds(&self, name: &str, floor: f64) {
+        self.comes_to(name, |value| value > floor).await;
+    }
+
+    /// Waits until no job is under way.
+    pub(crate) async fn rests(&self) {
+        self.comes_to("scheduled_job_running", |running| running < 0.5).await;
+    }
+
+    async fn comes_to(&self, name: &str, there: impl Fn(f64) -> bool) {
+        let waiting = async {
+            while !there(self.metric(name)) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        let over = tokio::time::timeout(PATIENCE, over).await;
-        assert!(over.is_ok(), "only {} runs are over", self.metric("scheduled_job_runs_total"));
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "{name} stands at {}", self.metric(name));
     }
 }
 
