@@ -244,7 +244,8 @@ impl Hands {
         system_user: &str,
     ) -> Creation {
         let Ok(found) = reads.ticket(ticket).await else { return Creation::InProgress };
-        let Ok(details) = reads.details(ticket).await else {
+        // Another device of the job may have seen them before the request.
+        let Ok(details) = reads.fresh_details(ticket).await else {
             let new = is_from_request(&found, began, system_user);
             return if new { Creation::New } else { Creation::InProgress };
         };
@@ -255,7 +256,8 @@ impl Hands {
         match notes.iter().filter(documented).max_by_key(|note| note.created) {
             Some(last) if last.is_autoresolve() => Creation::Reopened,
             // Triage was quicker with the note of our ticket. The rest of what a new one gets is missing. Without allowance
-            // for clocks that differ, but Bruin knows whole seconds only: the note may be our own, of a ticket that we had created shortly before this request.
+            // for clocks that differ, but Bruin knows whole seconds only: the note may be our own, of a ticket that we had
+            // created shortly before this request.
             Some(last)
                 if last.is_triage()
                     && is_from_request(&found, began.trunc_subsecs(0) + SKEW, system_user) =>

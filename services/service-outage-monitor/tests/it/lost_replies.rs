@@ -1,8 +1,11 @@
 //! What is done when a write's reply is lost: look first, repeat at most once.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use crate::world::*;
@@ -108,27 +111,38 @@ async fn a_conflict_after_our_own_lost_request_counts_as_a_new_ticket() {
 /// Triage documents the ticket before the next re-check learns of it.
 #[tokio::test]
 async fn a_ticket_of_a_lost_request_that_triage_has_documented_counts_as_new_and_gets_no_second_note() {
-    for (last, is_new) in [("Triage (VeloCloud)\n\nOrchestrator", true), ("Re-opening ticket.\n\n", false)] {
+    const TRIAGE: &str = "Triage (VeloCloud)\n\nOrchestrator";
+    const REOPENING: &str = "Re-opening ticket.\n\n";
+    for (last, created, is_new) in [
+        (TRIAGE, "3:03:01", true),
+        // Bruin knows whole seconds only, and the request began at 3:03:00.7.
+        (TRIAGE, "3:03:00", true),
+        (TRIAGE, "3:02:59", false),
+        (REOPENING, "3:03:01", false),
+    ] {
         let world = World::new().await;
+        assert!(world.clock.advance(Duration::from_millis(700)));
         world.link_down().await;
         world.answer(CREATE, 500, json!("Connection error in Bruin API. Cause: timeout")).await;
         let running = world.first_cycle().await;
         world.advance(180);
         running.finished(2).await;
         world.answer(CREATE, 409, json!(555)).await;
-        world.answer(TICKET, 200, json!({"createDate": "1/31/2022 3:03:01 PM", "severity": 2})).await;
+        world
+            .answer(TICKET, 200, json!({"createDate": format!("1/31/2022 {created} PM"), "severity": 2}))
+            .await;
         let documented = note(last, "2022-01-31T10:08:00-05:00");
         world.answer(DETAILS, 200, details("I", &json!([documented]))).await;
         world.advance(420);
         running.finished(3).await;
         world.advance(180);
         running.finished(4).await;
-        assert!(running.counted("outage_ticket_counter_total", u32::from(is_new)), "{last}");
+        assert!(running.counted("outage_ticket_counter_total", u32::from(is_new)), "{last} {created}");
         // ASR is for tickets in progress only.
-        assert_eq!(world.bodies(WORK).len(), usize::from(!is_new), "{last}");
+        assert_eq!(world.bodies(WORK).len(), usize::from(!is_new), "{last} {created}");
         let texts = world.bodies(NOTE);
         let triage = texts.iter().filter(|body| body["note"].as_str().unwrap().contains("Triage"));
-        assert_eq!(triage.count(), 0, "{last}");
+        assert_eq!(triage.count(), 0, "{last} {created}");
         running.stop().await;
     }
 }
