@@ -52,7 +52,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::Rpc;
+use contracts::{Rpc, rows::Rows};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -209,6 +209,29 @@ impl Bus {
     ) -> Result<T, RequestError> {
         let answer = self.exchange::<R>(request, within).await?;
         requester::success::<R, T>(answer).await
+    }
+
+    /// Like [`Self::request_fields`] for a list, of which elements that cannot be read are left out: one bad record must
+    /// not cost the others. `about` names the list in the log then.
+    ///
+    /// # Errors
+    /// As [`Self::request`]; [`RequestError::Unreadable`] when the body is no list.
+    pub async fn request_rows<R: Rpc, T: DeserializeOwned + Send + 'static>(
+        &self,
+        request: &R::Request,
+        within: Duration,
+        about: &str,
+    ) -> Result<Vec<T>, RequestError> {
+        let Rows { rows, odd } = self.request_fields::<R, Rows<T>>(request, within).await?;
+        if odd > 0 {
+            tracing::warn!(
+                subject = R::SUBJECT,
+                about,
+                odd,
+                "elements of a list cannot be read and are left out"
+            );
+        }
+        Ok(rows)
     }
 
     /// Asks and returns the reply whatever its status.

@@ -31,6 +31,7 @@ pub mod lit;
 pub mod notifier;
 mod raw_fields;
 pub mod repair_tickets;
+pub mod rows;
 mod subjects;
 pub mod t7;
 pub mod velocloud;

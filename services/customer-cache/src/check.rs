@@ -5,12 +5,13 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use contracts::{
     Rpc as _,
-    bruin::{AttributeRequest, ClientInfo, ClientInfoRequest, ManagementStatus, SiteDetailsRequest},
+    bruin::{
+        AttributeRequest, ClientInfo, ClientInfoRequest, ManagementStatus, ReceivedClient, SiteDetailsRequest,
+    },
     customer_cache::SiteDetails,
-    id::{ClientId, SiteId},
+    id::ClientId,
 };
 use indexmap::IndexMap;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
@@ -58,7 +59,7 @@ pub async fn check(
     };
     let several = if clients.len() > 1 { clients.clone() } else { Vec::new() };
     let Some(client) = clients.into_iter().next() else { return (Verdict::Invalid, several) };
-    let Some(client) = Client::of(client) else {
+    let Some(client) = ReceivedClient::of(client) else {
         troubles.say(Kind::ClientInfo, edge.serial.as_str(), "the first client has no client id");
         return (Verdict::Unknown, several);
     };
@@ -71,27 +72,11 @@ async fn clients(bus: &Bus, edge: &ListedEdge) -> Result<Vec<Value>, RequestErro
     bus.request_fields::<ClientInfo, _>(&request, ClientInfo::TIMEOUT).await
 }
 
-/// The client that counts: the first of the client info.
-struct Client {
-    client_id: ClientId,
-    site_id: Option<SiteId>,
-    received: Value,
-}
-
-impl Client {
-    /// `None` when nothing can be asked about it.
-    fn of(received: Value) -> Option<Self> {
-        let client_id = ClientId::deserialize(received.get("client_id")?).ok()?;
-        let site_id = received.get("site_id").and_then(|id| SiteId::deserialize(id).ok());
-        Some(Self { client_id, site_id, received })
-    }
-}
-
 async fn of_client(
     bus: &Bus,
     config: &Config,
     edge: ListedEdge,
-    client: Client,
+    client: ReceivedClient,
     now: DateTime<Utc>,
     fallback: Tz,
     troubles: &Troubles,
@@ -139,24 +124,4 @@ async fn of_client(
         site_details: SiteDetails { tz_offset, document },
         links_configuration: edge.links_configuration,
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_client_is_kept_as_received_and_needs_an_id() {
-        let odd = json!({"site_id": "7", "client_id": 5, "client_name": ["x"], "new": null});
-        let client = Client::of(odd.clone()).unwrap();
-        assert_eq!((client.client_id, client.site_id), (5.into(), Some("7".into())));
-        assert_eq!(client.received, odd);
-        for unusable in
-            [json!({}), json!({"client_id": null}), json!({"client_id": {}}), json!([5, "x", 7]), json!(null)]
-        {
-            assert!(Client::of(unusable.clone()).is_none(), "{unusable}");
-        }
-    }
 }

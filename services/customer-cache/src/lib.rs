@@ -13,7 +13,6 @@ pub mod listing;
 pub mod offset;
 pub mod refresh;
 pub mod report;
-pub mod rows;
 pub mod serving;
 pub mod store;
 pub mod trouble;

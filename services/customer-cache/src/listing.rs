@@ -5,22 +5,20 @@ use std::time::Duration;
 
 use bus::{Bus, RequestError};
 use contracts::{
-    Rpc,
+    Rpc as _,
     customer_cache::{EdgeIdentity, LinkConfiguration, LogicalId},
     id::{Id, Serial},
     lenient,
+    rows::Rows,
     velocloud::{
         EdgeFullId, EnterpriseEdgeLink, EnterpriseEdges, EnterpriseEdgesRequest, LinkWithEdge,
         LinksConfiguration, LinksConfigurationRequest, LinksWithEdgeInfo, LinksWithEdgeInfoRequest,
     },
 };
 use futures::{StreamExt, stream};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
-use crate::{
-    rows::Rows,
-    trouble::{Kind, Troubles},
-};
+use crate::trouble::{Kind, Troubles};
 
 /// How long a host's link list may take (spec, "Requests").
 const LINK_LIST_TIMEOUT: Duration = Duration::from_secs(300);
@@ -123,29 +121,10 @@ impl From<ConfiguredLink> for LinkConfiguration {
     }
 }
 
-/// Asks for a list. Its odd elements are left out; `about` names it in the log then.
-async fn ask<R: Rpc, T: DeserializeOwned + Send + 'static>(
-    bus: &Bus,
-    request: &R::Request,
-    within: Duration,
-    about: &str,
-) -> Result<Vec<T>, RequestError> {
-    let Rows { rows, odd } = bus.request_fields::<R, Rows<T>>(request, within).await?;
-    if odd > 0 {
-        tracing::warn!(
-            subject = R::SUBJECT,
-            about,
-            odd,
-            "elements of a list cannot be read and are left out"
-        );
-    }
-    Ok(rows)
-}
-
 /// A host's link list; `None`, with the trouble noted, when it cannot be had.
 pub async fn rows(bus: &Bus, host: &str, troubles: &Troubles) -> Option<Vec<LinkWithEdge>> {
     let request = LinksWithEdgeInfoRequest { host: host.to_owned() };
-    ask::<LinksWithEdgeInfo, _>(bus, &request, LINK_LIST_TIMEOUT, host)
+    bus.request_rows::<LinksWithEdgeInfo, _>(&request, LINK_LIST_TIMEOUT, host)
         .await
         .inspect_err(|error| troubles.note(Kind::LinkList, host, error))
         .ok()
@@ -166,7 +145,8 @@ pub async fn enrich(
             let request =
                 EnterpriseEdgesRequest { host: host.to_owned(), enterprise_id: Id::from(enterprise) };
             let about = enterprise.to_string();
-            let edges = ask::<EnterpriseEdges, _>(bus, &request, EnterpriseEdges::TIMEOUT, &about).await;
+            let edges =
+                bus.request_rows::<EnterpriseEdges, _>(&request, EnterpriseEdges::TIMEOUT, &about).await;
             let edges = edges.inspect_err(|error| troubles.note(Kind::EnterpriseEdges, &about, error));
             (enterprise, logical_ids(edges.unwrap_or_default()))
         })
@@ -191,8 +171,8 @@ async fn links_configuration(bus: &Bus, edge: &ListedEdge, troubles: &Troubles) 
         edge_id: Id::from(edge.edge.edge_id),
     });
     let serial = edge.serial.as_str();
-    let links =
-        ask::<LinksConfiguration, ConfiguredLink>(bus, &request, LinksConfiguration::TIMEOUT, serial).await;
+    let within = LinksConfiguration::TIMEOUT;
+    let links = bus.request_rows::<LinksConfiguration, ConfiguredLink>(&request, within, serial).await;
     match links {
         Ok(links) => links.into_iter().map(LinkConfiguration::from).collect(),
         // An edge without a WAN module is ordinary (Improve 6): no trouble.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bus::{Bus, RequestError};
 use contracts::Rpc;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 /// How long one call may take with all its repetitions.
@@ -33,10 +34,21 @@ impl<'a> Asking<'a> {
     /// # Errors
     /// The refusal, or why there was no reply.
     pub async fn ask<R: Rpc>(&self, request: &R::Request) -> Result<R::Reply, RequestError> {
+        self.ask_fields::<R, R::Reply>(request).await
+    }
+
+    /// Like [`Self::ask`], with the body read as `T`.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn ask_fields<R: Rpc, T: DeserializeOwned + Send + 'static>(
+        &self,
+        request: &R::Request,
+    ) -> Result<T, RequestError> {
         let impatient = self.unanswered.load(Ordering::Relaxed) >= UNANSWERED;
         let patience = if impatient { R::TIMEOUT } else { PATIENCE };
         let outcome =
-            repeated(R::TIMEOUT, patience, |within| self.bus.request_within::<R>(request, within)).await;
+            repeated(R::TIMEOUT, patience, |within| self.bus.request_fields::<R, T>(request, within)).await;
         if outcome.as_ref().is_err_and(is_silence) {
             self.unanswered.fetch_add(1, Ordering::Relaxed);
         }

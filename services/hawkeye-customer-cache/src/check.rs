@@ -1,7 +1,7 @@
 //! Checking one device against Bruin (spec `hawkeye-customer-cache`, "Filter one probe").
 
 use contracts::{
-    bruin::{AttributeRequest, Client, ClientInfo, ClientInfoRequest, ManagementStatus},
+    bruin::{AttributeRequest, ClientInfo, ClientInfoRequest, ManagementStatus, ReceivedClient},
     id::Serial,
 };
 use indexmap::IndexMap;
@@ -15,8 +15,8 @@ use crate::{
 /// What Bruin says of a device.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// Monitored, for this client.
-    Monitored(Client),
+    /// Monitored, for this client, as received.
+    Monitored(Value),
     /// Nobody's, or not monitored (any more).
     NotMonitored,
     /// Bruin could not tell: the cached entry stays (Improve 1).
@@ -28,16 +28,16 @@ pub fn is_monitored(status: &Value, whitelist: &[String]) -> bool {
     status.as_str().is_some_and(|status| whitelist.iter().any(|listed| listed == status))
 }
 
-/// Checks one device; also all clients of a serial that has several.
+/// Checks one device; also all clients, as received, of a serial that has several.
 pub async fn check(
     asking: &Asking<'_>,
     whitelist: &[String],
     serial: &Serial,
     troubles: &Troubles,
-) -> (Verdict, Vec<Client>) {
+) -> (Verdict, Vec<Value>) {
     let request = ClientInfoRequest { service_number: serial.as_str().into(), filters: IndexMap::default() };
-    let clients = match asking.ask::<ClientInfo>(&request).await {
-        Ok(reply) => reply.0,
+    let clients = match asking.ask_fields::<ClientInfo, Vec<Value>>(&request).await {
+        Ok(clients) => clients,
         Err(error) => {
             troubles.note(Kind::ClientInfo, serial.as_str(), &error);
             return (Verdict::Unknown, Vec::new());
@@ -45,6 +45,11 @@ pub async fn check(
     };
     let several = if clients.len() > 1 { clients.clone() } else { Vec::new() };
     let Some(client) = clients.into_iter().next() else { return (Verdict::NotMonitored, several) };
+    let Some(client) = ReceivedClient::of(client) else {
+        // No status can be asked for without an id, and the device does have an inventory item.
+        troubles.say(Kind::ClientInfo, serial.as_str(), "the first client has no client id");
+        return (Verdict::Unknown, several);
+    };
     (of_client(asking, whitelist, serial, client, troubles).await, several)
 }
 
@@ -52,22 +57,17 @@ async fn of_client(
     asking: &Asking<'_>,
     whitelist: &[String],
     serial: &Serial,
-    client: Client,
+    client: ReceivedClient,
     troubles: &Troubles,
 ) -> Verdict {
-    let Some(client_id) = client.client_id.clone() else {
-        // No status can be asked for without it, and the device does have an inventory item.
-        troubles.say(Kind::ClientInfo, serial.as_str(), "the client info has no client id");
-        return Verdict::Unknown;
-    };
     let request = AttributeRequest {
-        client_id: client_id.into(),
+        client_id: client.client_id.into(),
         status: "A".into(),
         service_number: serial.as_str().into(),
         filters: IndexMap::default(),
     };
     match asking.ask::<ManagementStatus>(&request).await {
-        Ok(status) if is_monitored(&status, whitelist) => Verdict::Monitored(client),
+        Ok(status) if is_monitored(&status, whitelist) => Verdict::Monitored(client.received),
         Ok(_) => Verdict::NotMonitored,
         Err(error) => {
             troubles.note(Kind::ManagementStatus, serial.as_str(), &error);

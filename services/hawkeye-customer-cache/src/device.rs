@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use caching::Entry;
 use chrono::{DateTime, Utc};
-use contracts::{bruin::Client, hawkeye_customer_cache::CachedDevice, id::Serial, instant, lenient};
-use serde::Deserialize;
+use contracts::{
+    id::{Id, Serial},
+    instant, lenient,
+};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
 /// A cached device. Cheap to clone.
@@ -43,17 +46,37 @@ impl Entry for Device {
     }
 }
 
+/// A freshly checked device as it is stored: what others read as a
+/// [`CachedDevice`](contracts::hawkeye_customer_cache::CachedDevice), with the client as Bruin's bridge sent it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckedDevice {
+    /// The probe's id.
+    pub probe_id: Option<Id>,
+    /// The probe's uid.
+    pub probe_uid: Option<String>,
+    /// The probe's group.
+    pub probe_group: Option<String>,
+    /// The probe's type.
+    pub device_type_name: Option<String>,
+    /// The later of the probe's two last updates, unchanged.
+    pub last_contact: String,
+    /// Serial number.
+    pub serial_number: Serial,
+    /// The first client of the client info, as received.
+    pub bruin_client_info: Value,
+}
+
 impl Device {
     /// A freshly checked device.
-    pub fn new(cached: &CachedDevice) -> Option<Self> {
-        Self::read(serde_json::value::to_raw_value(cached).ok()?)
+    pub fn new(checked: &CheckedDevice) -> Option<Self> {
+        Self::read(serde_json::value::to_raw_value(checked).ok()?)
     }
 
-    /// The client in Bruin.
-    pub fn client(&self) -> Option<Client> {
+    /// The client in Bruin, as it was received.
+    pub fn client(&self) -> Option<Value> {
         #[derive(Deserialize)]
         struct Info {
-            bruin_client_info: Client,
+            bruin_client_info: Value,
         }
         serde_json::from_str::<Info>(self.text.get()).ok().map(|info| info.bruin_client_info)
     }
@@ -73,8 +96,7 @@ mod tests {
         assert_eq!((devices.len(), unreadable), (2, 2));
         assert_eq!(devices[0].serial.as_str(), "A");
         assert_eq!(devices[0].last_contact, instant::parse("2021-01-05 13:57:07"));
-        let client = json!({"client_id": 1, "client_name": null, "site_id": "2"});
-        assert_eq!(json!(devices[0].client()), client);
+        assert_eq!(devices[0].client(), Some(json!({"client_id": 1, "site_id": "2"})));
         assert_eq!((devices[1].serial.as_str(), devices[1].last_contact), ("", None));
         assert_eq!(devices[1].client(), None);
         assert!(write_list(&devices).contains(r#""new": 1.50}"#));

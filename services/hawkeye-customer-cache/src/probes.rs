@@ -1,12 +1,13 @@
 //! Hawkeye's probes: which are of use, and what is cached of them (spec `hawkeye-customer-cache`, Behaviour 3). Pure.
 
 use contracts::{
-    bruin::Client,
     hawkeye::Probe,
-    hawkeye_customer_cache::CachedDevice,
     id::{Id, Serial},
 };
 use indexmap::IndexMap;
+use serde_json::Value;
+
+use crate::device::CheckedDevice;
 
 /// A probe that has reported, without its client.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,13 +38,13 @@ impl ListedDevice {
     }
 
     /// What is cached of it.
-    pub fn cached(self, client: Client) -> CachedDevice {
-        CachedDevice {
+    pub fn cached(self, client: Value) -> CheckedDevice {
+        CheckedDevice {
             probe_id: self.id,
             probe_uid: self.uid,
             probe_group: self.group,
             device_type_name: self.type_name,
-            last_contact: Some(self.last_contact),
+            last_contact: self.last_contact,
             serial_number: self.serial,
             bruin_client_info: client,
         }
@@ -58,7 +59,8 @@ pub fn reporting(probes: &[Probe]) -> Vec<ListedDevice> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use contracts::hawkeye_customer_cache::CachedDevice;
+    use serde_json::json;
 
     use super::*;
 
@@ -78,14 +80,16 @@ mod tests {
     #[test]
     fn a_device_has_the_fields_of_its_probe_and_its_client() {
         let probes = [probe(&json!("AABBCC000002"), &update("never"), &update("2021-01-05T10:00:00Z"))];
-        let client = Client { client_id: Some(11_111.into()), ..Client::default() };
-        let cached = reporting(&probes).remove(0).cached(client);
+        let client = json!({"client_id": 11111, "site_id": "222", "new": [1]});
+        let cached = reporting(&probes).remove(0).cached(client.clone());
+        let read: CachedDevice = serde_json::from_value(serde_json::to_value(&cached).unwrap()).unwrap();
+        assert_eq!(read.bruin_client_info.site_id, Some("222".into()));
         assert_eq!(
             serde_json::to_value(cached).unwrap(),
             json!({
                 "probe_id": "58", "probe_uid": "aa:bb:cc:00:00:02", "probe_group": "G2", "device_type_name": "xr_pi",
                 "last_contact": "2021-01-05T10:00:00Z", "serial_number": "AABBCC000002",
-                "bruin_client_info": {"client_id": 11111, "client_name": null, "site_id": null}
+                "bruin_client_info": client
             })
         );
     }

@@ -12,13 +12,13 @@ use caching::{Attempts, Done, Notifier};
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::{
     Rpc,
-    bruin::Client,
     hawkeye::{Probe, Probes, ProbesReply, ProbesRequest},
     id::Serial,
 };
 use futures::{StreamExt, stream};
 use prometheus::Gauge;
 use runtime::Clock;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -246,7 +246,7 @@ fn is_much_shorter(now: usize, before: usize) -> bool {
 }
 
 /// The client of a device that is cached: Bruin's, or the one it was cached with when Bruin could not tell (Improve 1).
-fn client(verdict: Verdict, cached: Option<&Device>) -> Option<Client> {
+fn client(verdict: Verdict, cached: Option<&Device>) -> Option<Value> {
     match verdict {
         Verdict::Monitored(client) => Some(client),
         Verdict::NotMonitored => None,
@@ -254,7 +254,7 @@ fn client(verdict: Verdict, cached: Option<&Device>) -> Option<Client> {
     }
 }
 
-fn device(listed: ListedDevice, client: Client) -> Option<Device> {
+fn device(listed: ListedDevice, client: Value) -> Option<Device> {
     Device::new(&listed.cached(client))
 }
 

@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use caching::mail::{escape, stamp};
 use chrono::{DateTime, Utc};
-use contracts::{bruin::Client, id::Serial, notifier::EmailData};
+use contracts::{id::Serial, notifier::EmailData};
 use indexmap::IndexMap;
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// All clients of each serial that has several.
-pub type Inventories = IndexMap<Serial, Vec<Client>>;
+/// All clients, as received, of each serial that has several.
+pub type Inventories = IndexMap<Serial, Vec<Value>>;
 
 /// The e-mail about serials with several inventory items.
 pub fn multiple_inventories(now: DateTime<Utc>, recipient: &str, inventories: &Inventories) -> EmailData {
@@ -65,11 +65,8 @@ mod tests {
     use super::*;
 
     fn inventories() -> Inventories {
-        let client = |site: i64| Client {
-            client_id: Some(11_111.into()),
-            client_name: Some("<Client> & One".to_owned()),
-            site_id: Some(site.into()),
-        };
+        let client =
+            |site: i64| json!({"client_id": 11111, "client_name": "<Client> & One", "site_id": site});
         Inventories::from([("AABBCC000002".into(), vec![client(222), client(223)])])
     }
 

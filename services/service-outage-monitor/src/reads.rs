@@ -162,16 +162,14 @@ impl Reads {
         let environment = &self.common.environment_name;
         let within = Duration::from_secs(30);
         let request = velocloud::LinksWithEdgeInfoRequest { host: host.to_owned() };
-        let rows =
-            self.bus.request_fields::<velocloud::LinksWithEdgeInfo, Vec<LinkRow>>(&request, within).await;
+        let rows: Result<Vec<LinkRow>, _> =
+            self.bus.request_rows::<velocloud::LinksWithEdgeInfo, _>(&request, within, host).await;
         let rows =
             rows.map_err(|error| self.unanswered("get the links of host", host, environment, &error))?;
         let request =
             velocloud::NetworkEnterpriseEdgesRequest { host: host.to_owned(), enterprise_ids: vec![] };
-        let edges = self
-            .bus
-            .request_fields::<velocloud::NetworkEnterpriseEdges, Vec<EdgeRow>>(&request, within)
-            .await;
+        let edges: Result<Vec<EdgeRow>, _> =
+            self.bus.request_rows::<velocloud::NetworkEnterpriseEdges, _>(&request, within, host).await;
         let edges = edges.map_err(|error| {
             self.unanswered("get the network enterprises of host", host, environment, &error)
         })?;

@@ -132,6 +132,27 @@ pub struct Client {
     pub site_id: Option<SiteId>,
 }
 
+/// A client as it was received, of whom the ids are known: so the caches keep it (specs `customer-cache` and
+/// `hawkeye-customer-cache`, "stored as received").
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceivedClient {
+    /// The client.
+    pub client_id: ClientId,
+    /// The site where the device is, when that is known.
+    pub site_id: Option<SiteId>,
+    /// All of it.
+    pub received: Value,
+}
+
+impl ReceivedClient {
+    /// `None` when nothing can be asked about it: it has no id.
+    pub fn of(received: Value) -> Option<Self> {
+        let client_id = ClientId::deserialize(received.get("client_id")?).ok()?;
+        let site_id = received.get("site_id").and_then(|id| SiteId::deserialize(id).ok());
+        Some(Self { client_id, site_id, received })
+    }
+}
+
 /// The client behind a phone number.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

@@ -357,6 +357,19 @@ fn of_a_devices_clients_the_first_keeps_its_place_and_no_list_is_no_answer() {
 }
 
 #[test]
+fn a_received_client_is_kept_whole_and_needs_an_id() {
+    let odd = json!({"site_id": "7", "client_id": 5, "client_name": ["x"], "new": null});
+    let client = ReceivedClient::of(odd.clone()).unwrap();
+    assert_eq!((client.client_id, client.site_id), (5.into(), Some("7".into())));
+    assert_eq!(client.received, odd);
+    for unusable in
+        [json!({}), json!({"client_id": null}), json!({"client_id": {}}), json!([5, "x", 7]), json!(null)]
+    {
+        assert!(ReceivedClient::of(unusable.clone()).is_none(), "{unusable}");
+    }
+}
+
+#[test]
 fn every_new_note_needs_a_text_and_a_target() {
     let text = "You must include \"text\" and any of \"service_number\" and \"detail_id\" for every note in the \"notes\" field";
     let with = |note: Value| {
