@@ -278,22 +278,46 @@ async fn dependencies(outcome: &mut Outcome) {
     let deny = async |arguments: &[&str]| {
         let output =
             Command::new("cargo").arg("deny").args(arguments).kill_on_drop(true).output().await.ok()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        Some((output.status.success(), said.lines().last().unwrap_or_default().to_owned()))
+        Some((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
     };
     if !deny(&["--version"]).await.is_some_and(|(there, _)| there) {
         outcome.skip("cargo deny is not installed (cargo install cargo-deny): licences, sources and advisories unchecked");
         return;
     }
     if let Some((clean, said)) = deny(&["--offline", "check", "bans", "licenses", "sources"]).await {
-        outcome.check("cargo deny: bans, licences, sources", clean, said);
+        outcome.check("cargo deny: bans, licences, sources", clean, verdict(&said).unwrap_or("no verdict"));
     }
-    match deny(&["--offline", "check", "advisories"]).await {
-        Some((true, said)) => outcome.check("cargo deny: advisories", true, said),
-        Some((false, said)) if said.contains("fetch") || said.contains("database") => {
-            outcome.skip(format!("the advisories: no database on this machine ({said})"));
+    if let Some((clean, said)) = deny(&["--offline", "check", "advisories"]).await {
+        match verdict(&said) {
+            Some(verdict) => outcome.check("cargo deny: advisories", clean, verdict),
+            None => {
+                outcome.skip("cargo deny has no database of advisories here: advisories unchecked");
+            }
         }
-        Some((false, said)) => outcome.check("cargo deny: advisories", false, said),
-        None => {}
+    }
+}
+
+/// What `cargo deny` says at its end when it could check, e.g. `bans ok, licenses FAILED, sources ok`.
+fn verdict(said: &str) -> Option<&str> {
+    let last = said.lines().rfind(|line| !line.trim().is_empty())?.trim();
+    (last.ends_with(" ok") || last.ends_with(" FAILED")).then_some(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::verdict;
+
+    #[test]
+    fn cargo_deny_without_a_database_has_no_verdict() {
+        let clean = "warning[duplicate]: found 2 duplicate entries\n\nbans ok, licenses ok, sources ok\n";
+        assert_eq!(verdict(clean), Some("bans ok, licenses ok, sources ok"));
+        assert_eq!(verdict("error[vulnerability]: x\n\nadvisories FAILED\n"), Some("advisories FAILED"));
+        for none in [
+            "",
+            "\n",
+            "[ERROR] failed to get 'FETCH_HEAD' metadata\nfatal: cannot change to '/advisory-dbs'\n\n",
+        ] {
+            assert_eq!(verdict(none), None, "{none}");
+        }
     }
 }
