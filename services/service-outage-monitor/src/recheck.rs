@@ -164,10 +164,11 @@ impl Monitor {
 
     /// Asks for a ticket, unless it is known from before a crash; in shadow mode predicts the answer. `None` ends the work.
     async fn cover(&self, job: &Job, kind: OutageKind, device: &Device, work: &Arc<Work>) -> Option<Covered> {
+        let serial = device.serial().clone();
         if let Some((creation, ticket)) = work.ticket() {
+            self.creation_is_settled(&serial).await;
             return Some(Covered { creation, ticket: Some(ticket) });
         }
-        let serial = device.serial().clone();
         let facts = Question::Recheck(recheck_of(device, kind)).facts();
         let mut predicted = None;
         if self.shell.is_shadow() {
@@ -186,9 +187,7 @@ impl Monitor {
         let user = &self.config.autoresolve.system_user;
         match self.shell.hands.create(&job.reads, because, action, lost, user).await {
             Ok(covered) => {
-                if self.lost_creations.lock().remove(&serial).is_some() {
-                    self.unfinished.forget_lost(&serial).await;
-                }
+                self.creation_is_settled(&serial).await;
                 if let Some(Covered { creation, ticket: Some(ticket) }) = &covered {
                     // It may have a line more than when another device of this job saw it.
                     job.reads.changed(ticket);
@@ -207,6 +206,14 @@ impl Monitor {
                 work.finish().await;
                 None
             }
+        }
+    }
+
+    /// The outcome of a creation is known: the next conflict is no answer to a lost request.
+    async fn creation_is_settled(&self, serial: &Serial) {
+        let was_lost = self.lost_creations.lock().remove(serial).is_some();
+        if was_lost {
+            self.unfinished.forget_lost(serial).await;
         }
     }
 

@@ -141,12 +141,12 @@ impl Entry {
         Self { serial, since: now, task: Task::Resolution { ticket, line, facts }, deeds: Vec::new() }
     }
 
-    /// When a ticket was asked for before with an outcome that never became known.
+    /// When a ticket was asked for before with an outcome that never became known; not once the ticket is.
     pub fn lost(&self) -> Option<DateTime<Utc>> {
         match &self.task {
+            Task::Outage { covered: Some(_), .. } | Task::Resolution { .. } => None,
             Task::Quarantine { lost, .. } | Task::Outage { lost, .. } => *lost,
             Task::LostCreation { .. } => Some(self.since),
-            Task::Resolution { .. } => None,
         }
     }
 
