@@ -3,7 +3,6 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
-use rustix::process::Signal;
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
@@ -99,7 +98,7 @@ impl Mongo {
     /// # Panics
     /// When it does not run.
     pub fn pause(&self) {
-        if let Err(error) = self.process.signal(Signal::STOP) {
+        if let Err(error) = self.process.pause() {
             panic!("{error:#}");
         }
     }
@@ -109,7 +108,7 @@ impl Mongo {
     /// # Panics
     /// When it does not run.
     pub fn resume(&self) {
-        if let Err(error) = self.process.signal(Signal::CONT) {
+        if let Err(error) = self.process.resume() {
             panic!("{error:#}");
         }
     }

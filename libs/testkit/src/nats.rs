@@ -166,7 +166,7 @@ impl Nats {
     /// # Panics
     /// When it does not run.
     pub fn pause(&self) {
-        expect(self.process.signal(Signal::STOP));
+        expect(self.process.pause());
     }
 
     /// Goes on after [`Nats::pause`].
@@ -174,7 +174,7 @@ impl Nats {
     /// # Panics
     /// When it does not run.
     pub fn resume(&self) {
-        expect(self.process.signal(Signal::CONT));
+        expect(self.process.resume());
     }
 
     /// Lame duck mode: no new connections, the present ones are closed step by step.

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 /// Enough for a Python program on a loaded machine.
@@ -123,11 +123,26 @@ impl Process {
     }
 
     /// Sends a signal; an error when it does not run.
-    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<Pid> {
         let running = self.running.lock();
         let child = running.as_ref().with_context(|| format!("{} does not run", self.name))?;
         let pid = i32::try_from(child.child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
-        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
+        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))?;
+        Ok(pid)
+    }
+
+    /// Stops it (SIGSTOP), and waits until all of it stands still: until then its threads may go on working.
+    pub(crate) fn pause(&self) -> anyhow::Result<()> {
+        let pid = self.signal(Signal::STOP)?;
+        // Its end, were it to come instead, is left for the others to find.
+        let change = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(pid), change).with_context(|| format!("cannot wait for {}", self.name))?;
+        Ok(())
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    pub(crate) fn resume(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT).map(drop)
     }
 
     /// Asks it to end (SIGTERM) and waits until it has.

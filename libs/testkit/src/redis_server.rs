@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::process::Signal;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -158,7 +157,7 @@ impl Redis {
     /// # Panics
     /// When it does not run.
     pub fn pause(&self) {
-        if let Err(error) = self.process.signal(Signal::STOP) {
+        if let Err(error) = self.process.pause() {
             panic!("{error:#}");
         }
     }
@@ -168,7 +167,7 @@ impl Redis {
     /// # Panics
     /// When it does not run.
     pub fn resume(&self) {
-        if let Err(error) = self.process.signal(Signal::CONT) {
+        if let Err(error) = self.process.resume() {
             panic!("{error:#}");
         }
     }

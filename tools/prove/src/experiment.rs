@@ -112,6 +112,20 @@ impl Outcome {
         self.checks.push(Check { what: what.into(), holds, found: found.to_string() });
     }
 
+    /// Adds what must be so in time. The short form is a test, also of machines that have more to do: there it is a figure.
+    pub fn in_time(
+        &mut self,
+        effort: Effort,
+        what: impl Into<String>,
+        holds: bool,
+        found: impl fmt::Display,
+    ) {
+        match effort {
+            Effort::Short => self.figure(&what.into(), found),
+            Effort::Full => self.check(what, holds, found),
+        }
+    }
+
     /// Adds that a count must be zero.
     pub fn none(&mut self, what: impl Into<String>, count: usize) {
         self.check(what, count == 0, measure::figures::count(count));
@@ -138,6 +152,11 @@ mod tests {
         assert!(!outcome.holds(), "nothing was proven");
         outcome.none("lost", 0);
         assert!(outcome.holds());
+        outcome.in_time(Effort::Short, "at once", false, "1 s");
+        assert!(outcome.holds());
+        let mut late = outcome.clone();
+        late.in_time(Effort::Full, "at once", false, "1 s");
+        assert!(!late.holds());
         outcome.none("doubled", 1);
         assert!(!outcome.holds());
     }

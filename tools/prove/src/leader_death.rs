@@ -20,7 +20,7 @@ use measure::figures::{count, time};
 
 pub use self::account::Account;
 pub use self::comparing::{Comparison, Death, compare};
-use crate::experiment::{Experiment, Lab, Outcome, Promise};
+use crate::experiment::{Effort, Experiment, Lab, Outcome, Promise};
 
 /// Within this another replica leads (P5).
 const TAKEOVER: Duration = Duration::from_secs(15);
@@ -60,11 +60,11 @@ async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     }
     let mut outcome = Outcome::default();
     outcome.figure("rounds", rounds);
-    tell(&deaths, &mut outcome);
+    tell(lab.effort, &deaths, &mut outcome);
     Ok(outcome)
 }
 
-fn tell(deaths: &[Death], outcome: &mut Outcome) {
+fn tell(effort: Effort, deaths: &[Death], outcome: &mut Outcome) {
     let sum = |of: fn(&Account) -> usize| count(deaths.iter().map(|death| of(&death.account)).sum::<usize>());
     outcome.figure("leaders killed", count(deaths.len()));
     let compared = format!(
@@ -75,7 +75,8 @@ fn tell(deaths: &[Death], outcome: &mut Outcome) {
     );
     outcome.figure("compared", compared);
     let slowest = deaths.iter().map(|death| death.takeover).max().unwrap_or_default();
-    outcome.check("the slowest take-over takes less than 15 s", slowest < TAKEOVER, time(slowest));
+    let takeover = "the slowest take-over takes less than 15 s";
+    outcome.in_time(effort, takeover, slowest < TAKEOVER, time(slowest));
     let different: Vec<String> = deaths
         .iter()
         .filter(|death| !death.differences.is_empty())
@@ -101,7 +102,7 @@ mod tests {
         };
         let holds = |deaths: &[Death]| {
             let mut outcome = Outcome::default();
-            tell(deaths, &mut outcome);
+            tell(Effort::Full, deaths, &mut outcome);
             outcome.holds()
         };
         assert!(holds(&[death(12, &[]), death(14, &[])]));

@@ -113,8 +113,9 @@ async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
     };
     let (killed, lame, frozen) = (longest(KILL), longest(LAME_DUCK), longest(FREEZE));
     outcome.figure("after a server froze requests failed for", time(frozen));
-    outcome.check("after a kill requests fail for less than 5 s", killed < RECOVERY, time(killed));
-    outcome.check("in lame duck mode for less than 5 s", lame < RECOVERY, time(lame));
+    let after = "after a kill requests fail for less than 5 s";
+    outcome.in_time(lab.effort, after, killed < RECOVERY, time(killed));
+    outcome.in_time(lab.effort, "in lame duck mode for less than 5 s", lame < RECOVERY, time(lame));
     for bridge in bridges {
         bridge.program.stop().await?;
     }

@@ -92,11 +92,13 @@ async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         let bad = seen.small.iter().filter(|(reply, _)| !good(reply)).count();
         outcome.none(format!("{name}: small requests of {} without success", seen.small.len()), bad);
         let small = slowest(&seen.small);
-        outcome.check(format!("{name}: small ones below {}", time(SMALL)), small < SMALL, time(small));
+        let below = format!("{name}: small ones below {}", time(SMALL));
+        outcome.in_time(lab.effort, below, small < SMALL, time(small));
         let unclear = seen.large.iter().filter(|(reply, _)| !refused(reply)).count();
         outcome.none(format!("{name}: large ones not refused by a 5xx with a text"), unclear);
         let large = slowest(&seen.large);
-        outcome.check(format!("{name}: refused within {}", time(LARGE)), large < LARGE, time(large));
+        let within = format!("{name}: refused within {}", time(LARGE));
+        outcome.in_time(lab.effort, within, large < LARGE, time(large));
         if let Some((reply, _)) = seen.large.first() {
             outcome.figure(&format!("{name}: the refusal"), reply.get("body").unwrap_or(&Value::Null));
         }
@@ -104,7 +106,7 @@ async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         requester.heal(state).await?;
         let recovery = requester.recovered().await?;
         let what = format!("{name}: large replies again within {}", time(RECOVERY));
-        outcome.check(what, recovery < RECOVERY, time(recovery));
+        outcome.in_time(lab.effort, what, recovery < RECOVERY, time(recovery));
     }
     let doubled = requester.doubled();
     outcome.none("writes doubled", doubled);

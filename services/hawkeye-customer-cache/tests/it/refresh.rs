@@ -41,7 +41,8 @@ fn ok(body: &Value) -> Value {
 }
 
 fn client(number: u32) -> Value {
-    json!([{"client_id": 30_000, "client_name": "Acme", "site_id": 900 + number}])
+    // With a field that this version does not know.
+    json!([{"client_id": 30_000, "client_name": "Acme", "site_id": 900 + number, "new": [1]}])
 }
 
 fn of(number: u32) -> Value {
@@ -129,6 +130,7 @@ async fn monitored_devices_are_cached_and_all_others_are_not() {
     let cached = |number: u32, contact: &str| {
         let mut cached = device(number, contact);
         cached["probe_group"] = json!("NEW");
+        cached["bruin_client_info"] = client(number)[0].clone();
         cached
     };
     let expected = json!([

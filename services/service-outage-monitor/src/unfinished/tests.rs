@@ -147,6 +147,21 @@ async fn without_a_store_everything_goes_on_in_memory() {
 }
 
 #[tokio::test]
+async fn an_earlier_lost_creation_is_over_once_the_ticket_is_known() {
+    let [servers, _] = Servers::both().await;
+    let (leader, _) = servers.leader().await;
+    let entry = Entry::outage(sample::link_down("VC1"), OutageKind::LinkDown, at(180), Some(at(100)));
+    let work = leader.begin(entry).await.unwrap();
+    let (next, found) = servers.leader().await;
+    assert_eq!(found.iter().map(Entry::lost).collect::<Vec<_>>(), [Some(at(100))]);
+    drop(work);
+    let work = next.begin(found[0].clone()).await.unwrap();
+    work.covered(Creation::New, &555.into()).await;
+    let (_, found) = servers.leader().await;
+    assert_eq!(found.iter().map(Entry::lost).collect::<Vec<_>>(), [None]);
+}
+
+#[tokio::test]
 async fn a_lost_creation_is_remembered_until_the_device_is_covered_or_healthy() {
     let [servers, _] = Servers::both().await;
     let (leader, _) = servers.leader().await;

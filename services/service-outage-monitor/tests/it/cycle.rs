@@ -103,6 +103,19 @@ async fn a_strange_entry_of_the_cache_does_not_hide_the_others() {
 }
 
 #[tokio::test]
+async fn a_strange_row_of_a_list_does_not_hide_the_others() {
+    let world = World::new().await;
+    let down = row(SERIAL, "OFFLINE", "GE1", "DISCONNECTED");
+    world.answer(LINKS, 200, json!([7, down, null, ["x"]])).await;
+    world.answer(ENTERPRISES, 200, json!([null, enterprise(SERIAL, "UNCONFIGURED"), "x"])).await;
+    let running = world.first_cycle().await;
+    world.advance(180);
+    running.finished(2).await;
+    assert_eq!(world.bodies(CREATE).len(), 1);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn blacklisted_edges_are_not_looked_at() {
     let mut world = World::new().await;
     world.link_down().await;
