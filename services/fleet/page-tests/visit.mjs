@@ -10,7 +10,8 @@ import { chromium } from "playwright-core";
 
 const [binary, , pictures] = process.argv.slice(2);
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const PATIENCE = 30_000;
+// For machines that have more to do.
+const PATIENCE = 120_000;
 const began = Date.now();
 
 const say = (text) => console.log(`  ${((Date.now() - began) / 1000).toFixed(1).padStart(5)} s  ${text}`);
@@ -36,6 +37,13 @@ async function start() {
     await ended;
   };
   return { address: () => address, stop, output: () => output };
+}
+
+/** A browser's window, as patient as everything here. */
+async function contextOf(browser, options) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(PATIENCE);
+  return context;
 }
 
 /** What a visitor does. */
@@ -375,7 +383,7 @@ async function byKeyboard(visitor) {
 }
 
 async function onAPhone(browser, address) {
-  const context = await browser.newContext({ viewport: { width: 360, height: 740 } });
+  const context = await contextOf(browser, { viewport: { width: 360, height: 740 } });
   const visitor = new Visitor(await context.newPage());
   await visitor.page.goto(address);
   await visitor.page.locator("html[data-live=yes]").waitFor();
@@ -396,7 +404,7 @@ async function onAPhone(browser, address) {
 }
 
 async function withoutScript(browser, address) {
-  const context = await browser.newContext({ javaScriptEnabled: false });
+  const context = await contextOf(browser, { javaScriptEnabled: false });
   const visitor = new Visitor(await context.newPage());
   await visitor.page.goto(address);
   await visitor.press("Break some edge");
@@ -442,7 +450,7 @@ try {
       "--disable-component-update", "--disable-sync"],
   });
   // Axe is brought in from outside of the page, whose rules allow its own script only.
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, bypassCSP: true });
+  const context = await contextOf(browser, { viewport: { width: 1440, height: 900 }, bypassCSP: true });
   await context.addInitScript({ path: axe });
   const page = await context.newPage();
   const errors = [];
