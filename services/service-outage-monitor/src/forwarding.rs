@@ -214,7 +214,7 @@ impl Monitor {
                     queue,
                 };
                 let because = because(serial, "hnoc.forward", &asked.facts());
-                match self.shell.hands.forward(&job.reads, because, action).await {
+                match self.shell.hands.forward(&job.reads, because, action, Some(&details)).await {
                     Ok(_) => {
                         if !self.shell.is_shadow() {
                             self.shell.slack.say(text::forwarded(serial, &ticket, queue));

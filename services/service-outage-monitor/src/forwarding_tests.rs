@@ -36,6 +36,8 @@ struct World {
     shelf: Shelf,
     writes: Mutex<Writes>,
     forwards: Mutex<usize>,
+    /// How often the ticket's details were read.
+    looks: Mutex<usize>,
 }
 
 impl World {
@@ -44,6 +46,7 @@ impl World {
             shelf: Shelf::default(),
             writes: Mutex::new(Writes::Work),
             forwards: Mutex::default(),
+            looks: Mutex::default(),
         })
     }
 
@@ -78,6 +81,7 @@ impl Peers for World {
             _ => Value::Null,
         };
         *self.forwards.lock() += usize::from(asked.subject == WORK);
+        *self.looks.lock() += usize::from(asked.subject == DETAILS);
         Box::pin(async move { Ok(Bytes::from(json!({"body": body, "status": 200}).to_string())) })
     }
 
@@ -132,6 +136,17 @@ async fn until(condition: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(PATIENCE, came_true).await.expect("it comes true");
+}
+
+/// One look right before it: between two the second could fail, and nobody would try again.
+#[tokio::test]
+async fn a_forward_takes_one_look_at_the_ticket() {
+    let (world, clock, monitor, key, entry) = stage().await;
+    monitor.forwards.put(&key, entry).await;
+    monitor.recover_forwards().await;
+    clock.advance(Duration::from_secs(60));
+    until(|| monitor.forwards.history(&key).settled).await;
+    assert_eq!((world.forwards(), *world.looks.lock()), (1, 1));
 }
 
 /// Another replica led when the timer fired, so the run did nothing. Now this one leads again.

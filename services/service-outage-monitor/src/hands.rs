@@ -19,9 +19,10 @@ use contracts::{
     id::{DetailId, Id, Serial, TicketId},
 };
 use decisions::{Carried, Decision, Executor, Failure, Look};
+use parking_lot::Mutex;
 use runtime::Clock;
 use serde_json::Value;
-use ticketing::{Note, OpenTicket, WorkQueue};
+use ticketing::{Note, OpenTicket, TicketDetails, WorkQueue};
 
 use crate::{
     action::{Action, Line},
@@ -225,11 +226,13 @@ impl Hands {
         };
         let look = || async {
             let open = reads.open_tickets(&client, Some(&serial)).await?;
-            Ok(open.into_iter().next().map(|ticket| {
-                let new = is_from_request(&ticket, began, system_user);
-                let creation = if new { Creation::New } else { Creation::InProgress };
-                Covered { creation, ticket: Some(ticket.id) }
-            }))
+            let Some(ticket) = open.into_iter().next() else { return Ok(None) };
+            let creation = if is_from_request(&ticket, began, system_user) {
+                Creation::New
+            } else {
+                self.after_lost_request(reads, &ticket.id, &serial, began, system_user).await
+            };
+            Ok(Some(Covered { creation, ticket: Some(ticket.id) }))
         };
         self.carry_out(reads, because, action, perform, Look::BeforeRepeat, look).await
     }
@@ -358,8 +361,14 @@ impl Hands {
         self.carry_out_once(reads, because, action, 45, perform, (Look::BeforeRepeat, look)).await
     }
 
-    /// Moves a task to a work queue.
-    pub async fn forward(&self, reads: &Reads, because: Because, action: Action) -> Done<()> {
+    /// Moves a task to a work queue. `known` are the ticket's lines and notes if they were read just now.
+    pub async fn forward(
+        &self,
+        reads: &Reads,
+        because: Because,
+        action: Action,
+        known: Option<&TicketDetails>,
+    ) -> Done<()> {
         let Action::Forward { ticket: Some(ticket), serial, line, queue } = action.clone() else {
             return self.record_only(reads, because, action).await;
         };
@@ -371,7 +380,17 @@ impl Hands {
             work_queue_id: None,
         };
         let perform = |_| async { self.write::<bruin::ChangeWorkQueue>(&request, 90).await };
-        let look = || async { in_queue(reads, &ticket, &serial, queue).await };
+        let known = Mutex::new(known);
+        let look = || {
+            let known = known.lock().take();
+            let (ticket, serial) = (&ticket, &serial);
+            async move {
+                match known {
+                    Some(details) => Ok(in_queue(details, serial, queue)),
+                    None => Ok(in_queue(&reads.fresh_details(ticket).await?, serial, queue)),
+                }
+            }
+        };
         // The note or the store that remembers a forward may have failed: the queue tells, too.
         let done = self.carry_out_once(reads, because, action, 90, perform, (Look::First, look)).await;
         reads.changed(&ticket);
@@ -438,15 +457,9 @@ fn undone(reason: &str) -> Failure {
     Failure::Unknown { reason: reason.to_owned() }
 }
 
-async fn in_queue(
-    reads: &Reads,
-    ticket: &TicketId,
-    serial: &Serial,
-    queue: WorkQueue,
-) -> Result<Option<()>, Unanswered> {
-    let details = reads.fresh_details(ticket).await?;
+fn in_queue(details: &TicketDetails, serial: &Serial, queue: WorkQueue) -> Option<()> {
     let task = details.line(serial).and_then(|line| line.task.as_deref());
-    Ok((task == Some(queue.leads_to())).then_some(()))
+    (task == Some(queue.leads_to())).then_some(())
 }
 
 /// A 2xx answer.

@@ -155,7 +155,7 @@ impl Monitor {
         let action =
             Action::Forward { ticket: case.ticket.clone(), serial: serial.clone(), line: Some(line), queue };
         let because = because(serial, rule, facts).part_of(&case.work);
-        let moved = self.shell.hands.forward(&job.reads, because, action).await.is_ok();
+        let moved = self.shell.hands.forward(&job.reads, because, action, None).await.is_ok();
         if let (true, Some(ticket), false) = (moved, &case.ticket, self.shell.is_shadow()) {
             self.shell.slack.say(text::forwarded(serial, ticket, queue));
         }

@@ -25,7 +25,8 @@ pub enum OnResolved {
     LeaveResolved,
     /// Error code 472: reopens the line.
     Reopen,
-    /// Error code 473: reopens a resolved ticket of the same site and adds a line to it.
+    /// Error code 473: reopens a resolved ticket of the same site and adds a line to it. One that has a line for the
+    /// service number is reopened as by [`Self::Reopen`].
     JoinSite,
     /// Error code 0: creates a new ticket all the same.
     CreateNew,
@@ -122,13 +123,16 @@ impl Tickets {
                 let site = self.of_site(site).find(resolved).map(|ticket| ticket.id);
                 let ticket = site.or(own.map(|(ticket, _)| ticket))?;
                 let line = self.get(ticket).and_then(|ticket| ticket.line_of(serial)).map(|line| line.id);
-                match line {
-                    Some(line) => drop(self.set_line(ticket, line, false, now)),
-                    None => self.add_line(ticket, serial, now),
-                }
+                let code = if let Some(line) = line {
+                    let _ = self.set_line(ticket, line, false, now);
+                    472
+                } else {
+                    self.add_line(ticket, serial, now);
+                    473
+                };
                 // The new line alone unresolves the ticket.
                 let _ = self.change(ticket, now, |_| Ok(()));
-                Some((ticket, 473))
+                Some((ticket, code))
             }
             (OnResolved::CreateNew, _) | (_, None) => None,
         }

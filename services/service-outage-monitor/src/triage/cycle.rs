@@ -63,6 +63,8 @@ impl Triage {
             .collect()
             .await;
         self.shell.hands.executor().abstain(abstained.into_iter().flatten()).await;
+        // A marker of log searches (`deployment.md` 8.1).
+        tracing::info!("Triage process finished!");
     }
 
     /// The relevant lines of each ticket. A ticket whose details cannot be had, or which has no such line, is left out.

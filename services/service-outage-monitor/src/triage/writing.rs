@@ -173,6 +173,8 @@ impl Triage {
         }
         if written > 0 && !self.shell.is_shadow() {
             self.shell.metrics.events_notes.inc_by(written);
+            // A marker of log searches (`deployment.md` 8.1).
+            tracing::info!(ticket = %line.ticket, serial = %line.serial(), line = %line.id, "Triage appended to detail");
             self.shell.slack.say(text::events_told(&line.id, line.serial(), &line.ticket));
         }
         done

@@ -78,6 +78,22 @@ async fn an_older_ticket_found_after_a_lost_request_is_one_in_progress() {
 }
 
 #[tokio::test]
+async fn a_ticket_that_bruin_reopened_by_a_lost_request_is_documented_as_such() {
+    let (world, creation) = without(CREATE).await;
+    world.answer(TICKETS, 200, json!([ticket("Intelygenz Ai")])).await;
+    let resolved = note("Auto-resolving detail for serial: VC1234567", "2022-01-31T09:00:00-05:00");
+    world.answer(DETAILS, 200, details("I", &json!([resolved]))).await;
+    let running = world.first_cycle().await;
+    world.advance(180);
+    running.finished(2).await;
+    assert_eq!(creation.asked(), 1);
+    let notes = world.bodies(NOTE);
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0]["note"].as_str().unwrap().contains("\nRe-opening ticket.\n"), "{notes:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_creation_that_a_look_does_not_find_is_repeated_once() {
     let (world, creation) = without(CREATE).await;
     let running = world.first_cycle().await;
