@@ -6,11 +6,12 @@
 //! - [`refresh_until_done`]: a refresh that is repeated until it succeeds, by one replica at a time; another one takes
 //!   over within 15 s when that one dies.
 //! - [`Troubles`]: the failures of one refresh, told together; [`Notifier`] tells people, best effort.
-//! - [`mail`]: what the caches' mails have in common.
+//! - [`mail`]: what the caches' mails have in common; [`settings`]: what their environments have.
 
 mod attempts;
 pub mod mail;
 mod notifier;
+pub mod settings;
 mod stored;
 mod troubles;
 

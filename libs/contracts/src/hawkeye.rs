@@ -3,7 +3,7 @@
 //! Both are reads. The bridge passes Hawkeye's JSON on as it came; the reply types hold what callers read of it.
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::Id;
@@ -26,8 +26,8 @@ pub const BAD_INTERVAL: &str = r#""interval" must have the texts "start" and "en
 pub const NEVER: &str = "never";
 
 subjects! {
-    /// Lists the probes, with what they reported last.
-    Probes: "hawkeye.probe.request", Read, wait 60, answer 57, ProbesRequest => ProbesReply;
+    /// Lists the probes, in Hawkeye's order, with what they reported last.
+    Probes: "hawkeye.probe.request", Read, wait 60, answer 57, ProbesRequest => Vec<Probe>;
 
     /// Reads the results of the tests that probes ran in an interval, with what each measured.
     /// The reply: by uid of the probe; a probe without results has no entry.
@@ -53,10 +53,10 @@ impl Request for ProbesRequest {
     }
 }
 
-/// A filter, passed on as it is; absent and null: none.
+/// A filter, passed on as it is; absent: none. A null is refused: without it all probes would be asked for.
 fn filter(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Rejected> {
     match body.get(name) {
-        None | Some(Value::Null) => Ok(None),
+        None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(Value::Number(number)) => Ok(Some(number.to_string())),
         Some(_) => Err(Rejected::text(format!(r#""{name}" must be a text"#))),
@@ -83,7 +83,11 @@ pub struct Interval {
 
 impl Request for TestResultsRequest {
     fn parse(incoming: &Incoming<'_>) -> Result<Self, Rejected> {
-        let mut body = incoming.body_object().ok_or_else(|| Rejected::text(NO_BODY))?;
+        let mut body = incoming.body_object().ok_or_else(|| {
+            // Of a text or a list the existing deployment says what it lacks.
+            let has_no_keys = incoming.body().is_some_and(|body| body.get().starts_with(['"', '[']));
+            Rejected::text(if has_no_keys { NO_PROBE_UIDS } else { NO_BODY })
+        })?;
         let probe_uids = body.shift_remove("probe_uids").ok_or_else(|| Rejected::text(NO_PROBE_UIDS))?;
         let interval = body.shift_remove("interval").ok_or_else(|| Rejected::text(NO_INTERVAL))?;
         let probe_uids: Vec<String> =
@@ -95,19 +99,6 @@ impl Request for TestResultsRequest {
         };
         Ok(Self { probe_uids, interval })
     }
-}
-
-/// The probes in Hawkeye's order. `None` stands for a record that is no object: one odd record does not make the others
-/// unreadable.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ProbesReply(#[serde(deserialize_with = "objects")] pub Vec<Option<Probe>>);
-
-fn objects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Option<Probe>>, D::Error> {
-    let records: Vec<Value> = Vec::deserialize(deserializer)?;
-    // An array would fit as well, its elements taken for fields.
-    let probe = |record: Value| record.is_object().then(|| serde_json::from_value(record).ok()).flatten();
-    Ok(records.into_iter().map(probe).collect())
 }
 
 /// A probe, as far as callers read it. Each field may be missing.
@@ -243,9 +234,15 @@ mod tests {
 
     #[test]
     fn a_body_that_is_no_object_is_refused() {
-        for body in [json!(null), json!("status"), json!([]), json!(["serial_number"]), json!(7)] {
+        for (body, of_tests) in [
+            (json!(null), NO_BODY),
+            (json!(7), NO_BODY),
+            (json!("status"), NO_PROBE_UIDS),
+            (json!([]), NO_PROBE_UIDS),
+            (json!(["serial_number"]), NO_PROBE_UIDS),
+        ] {
             assert_eq!(parse::<ProbesRequest>(&body), Err(Rejected::text(NO_BODY)), "{body}");
-            assert_eq!(parse::<TestResultsRequest>(&body), Err(Rejected::text(NO_BODY)), "{body}");
+            assert_eq!(parse::<TestResultsRequest>(&body), Err(Rejected::text(of_tests)), "{body}");
         }
         let nothing = Incoming::read("{}").unwrap();
         assert_eq!(ProbesRequest::parse(&nothing), Err(Rejected::text(NO_BODY)));
@@ -254,7 +251,7 @@ mod tests {
 
     #[test]
     fn filters_are_optional_texts() {
-        for none in [json!({}), json!({"serial_number": null, "status": null, "other": 1})] {
+        for none in [json!({}), json!({"other": 1})] {
             assert_eq!(parse(&none), Ok(ProbesRequest::default()), "{none}");
         }
         let both = json!({"serial_number": "", "status": "down"});
@@ -262,7 +259,7 @@ mod tests {
         assert_eq!(serde_json::to_value(&request).unwrap(), both);
         let number: ProbesRequest = parse(&json!({"serial_number": 7})).unwrap();
         assert_eq!(number.serial_number.as_deref(), Some("7"));
-        for odd in [json!(true), json!(["7"]), json!({})] {
+        for odd in [json!(null), json!(true), json!(["7"]), json!({})] {
             let refused = Err(Rejected::text(r#""serial_number" must be a text"#));
             assert_eq!(parse::<ProbesRequest>(&json!({"serial_number": odd})), refused);
         }
@@ -298,7 +295,7 @@ mod tests {
 
     #[test]
     fn probes_are_read_leniently() {
-        let reply: ProbesReply = serde_json::from_value(json!([
+        let probes: Vec<Probe> = serde_json::from_value(json!([
             {
                 "probeId": "27", "active": "1", "typeName": "xr_pi", "serialNumber": "AABBCC000001",
                 "nodetonode": {"status": 0, "lastUpdate": "2021-01-05T13:57:07Z"},
@@ -306,21 +303,13 @@ mod tests {
             },
             {"probeId": 28, "active": 0, "nodetonode": "?", "name": 7},
             {"odd": 1},
-            null,
-            ["27", "aa:bb:cc:00:00:01"],
-            "27",
         ]))
         .unwrap();
-        assert_eq!(reply.0[3..], [None, None, None]);
-        let probes: Vec<Probe> = reply.0.into_iter().flatten().collect();
         assert_eq!(probes[0].node_to_node.contact(), Some("2021-01-05T13:57:07Z"));
         assert_eq!(probes[0].real_service.contact(), None);
         assert_eq!(probes.iter().map(Probe::is_active).collect::<Vec<_>>(), [true, false, false]);
         assert_eq!(probes[1].probe_id, Some(Id::Number(28)));
         assert_eq!(probes[2..], [Probe::default()]);
-        for no_list in [json!(null), json!("x"), json!({})] {
-            assert!(serde_json::from_value::<ProbesReply>(no_list).is_err());
-        }
     }
 
     #[test]

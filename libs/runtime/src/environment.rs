@@ -330,11 +330,6 @@ impl<'a> Reader<'a> {
         self.seconds(name, default).map(whole_minutes)
     }
 
-    /// The required pace of a job, cut like [`Self::job_interval`].
-    pub fn required_job_interval(&mut self, name: &str) -> Result<Duration, Invalid> {
-        self.required_seconds(name).map(whole_minutes)
-    }
-
     /// A number with a default that must lie between two others, both included. `expected` should name them.
     pub fn or_within<T: FromStr<Err: fmt::Display> + fmt::Display + PartialOrd>(
         &mut self,

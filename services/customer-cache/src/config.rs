@@ -18,9 +18,9 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// `DUPLICATE_INVENTORIES_RECIPIENT`: who gets the e-mails.
     pub recipient: String,
-    /// `REFRESH_JOB_INTERVAL`: from the end of a refresh to the next one, cut to whole minutes.
+    /// `REFRESH_JOB_INTERVAL` (14400 s): from the end of a refresh to the next one, cut to whole minutes.
     pub refresh_interval: Duration,
-    /// `REFRESH_CHECK_INTERVAL`: how often it is looked whether a refresh is due, cut to whole minutes.
+    /// `REFRESH_CHECK_INTERVAL` (300 s): how often it is looked whether a refresh is due, cut to whole minutes.
     pub check_interval: Duration,
     /// `BLACKLISTED_EDGES`: never cached.
     pub blacklisted_edges: Vec<EdgeIdentity>,
@@ -45,14 +45,13 @@ impl FromEnvironment for Config {
         let current_environment = env.current_environment();
         let hosts = env.json("VELOCLOUD_HOSTS", r#"a JSON list of hosts, e.g. ["vco1.example.net"]"#);
         let recipient = env.required("DUPLICATE_INVENTORIES_RECIPIENT", "an e-mail address");
-        let refresh_interval = env.required_job_interval("REFRESH_JOB_INTERVAL");
-        let check_interval = env.required_job_interval("REFRESH_CHECK_INTERVAL");
+        let refresh_interval = caching::settings::refresh_interval(env);
+        let check_interval = env.job_interval("REFRESH_CHECK_INTERVAL", 300);
         let blacklisted_edges =
             env.json("BLACKLISTED_EDGES", r#"a JSON list of {"host","enterprise_id","edge_id"}, perhaps []"#);
         let blacklisted_pending_clients =
             env.json("BLACKLISTED_CLIENTS_WITH_PENDING_STATUS", "a JSON list of client ids, perhaps []");
-        let whitelisted_statuses =
-            env.json("WHITELISTED_MANAGEMENT_STATUSES", r#"a JSON list of texts, e.g. ["Pending"]"#);
+        let whitelisted_statuses = caching::settings::monitored_statuses(env);
         let edge_checks = env.or("EDGE_CHECK_CONCURRENCY", 3, "a number of 1 or more");
         let velocloud_requests = env.or("VELOCLOUD_CONCURRENCY", 8, "a number of 1 or more");
         let drop_missing_after =
@@ -81,25 +80,36 @@ mod tests {
 
     use super::*;
 
+    fn read(settings: &[(&str, &str)]) -> Config {
+        let needed = [
+            ("REDIS_CUSTOMER_CACHE_HOSTNAME", "redis"),
+            ("TIMEZONE", "US/Eastern"),
+            ("CURRENT_ENVIRONMENT", "dev"),
+            ("VELOCLOUD_HOSTS", "[]"),
+            ("DUPLICATE_INVENTORIES_RECIPIENT", "ops@example.com"),
+            ("BLACKLISTED_EDGES", "[]"),
+            ("BLACKLISTED_CLIENTS_WITH_PENDING_STATUS", "[]"),
+        ];
+        needed.iter().chain(settings).copied().collect::<Environment>().read().unwrap()
+    }
+
     #[test]
     fn intervals_are_cut_to_whole_minutes_where_there_is_one() {
         for (set, seconds) in [("14400", 14_400), ("14459", 14_400), ("119", 60), ("60", 60), ("59", 59)] {
-            let config: Config = Environment::from([
-                ("REDIS_CUSTOMER_CACHE_HOSTNAME", "redis"),
-                ("TIMEZONE", "US/Eastern"),
-                ("CURRENT_ENVIRONMENT", "dev"),
-                ("VELOCLOUD_HOSTS", "[]"),
-                ("DUPLICATE_INVENTORIES_RECIPIENT", "ops@example.com"),
-                ("REFRESH_JOB_INTERVAL", set),
-                ("REFRESH_CHECK_INTERVAL", set),
-                ("BLACKLISTED_EDGES", "[]"),
-                ("BLACKLISTED_CLIENTS_WITH_PENDING_STATUS", "[]"),
-                ("WHITELISTED_MANAGEMENT_STATUSES", "[]"),
-            ])
-            .read()
-            .unwrap();
+            let config = read(&[("REFRESH_JOB_INTERVAL", set), ("REFRESH_CHECK_INTERVAL", set)]);
             let interval = Duration::from_secs(seconds);
             assert_eq!((config.refresh_interval, config.check_interval), (interval, interval), "{set}");
         }
+    }
+
+    #[test]
+    fn what_the_page_gives_a_value_for_has_it_by_default() {
+        let config = read(&[]);
+        let seconds = Duration::from_secs;
+        assert_eq!((config.refresh_interval, config.check_interval), (seconds(14_400), seconds(300)));
+        assert_eq!(
+            config.whitelisted_statuses,
+            ["Pending", "Active \u{2013} Gold Monitoring", "Active \u{2013} Platinum Monitoring"]
+        );
     }
 }

@@ -45,10 +45,31 @@ impl<'a> Asking<'a> {
         &self,
         request: &R::Request,
     ) -> Result<T, RequestError> {
+        self.patiently(R::TIMEOUT, |within| self.bus.request_fields::<R, T>(request, within)).await
+    }
+
+    /// Like [`Self::ask`] for a list of which odd elements are left out; see [`Bus::request_rows`].
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn ask_rows<R: Rpc, T: DeserializeOwned + Send + 'static>(
+        &self,
+        request: &R::Request,
+        about: &str,
+    ) -> Result<Vec<T>, RequestError> {
+        self.patiently(R::TIMEOUT, |within| self.bus.request_rows::<R, T>(request, within, about)).await
+    }
+
+    async fn patiently<T, F>(
+        &self,
+        timeout: Duration,
+        ask: impl FnMut(Duration) -> F,
+    ) -> Result<T, RequestError>
+    where
+        F: Future<Output = Result<T, RequestError>>,
+    {
         let impatient = self.unanswered.load(Ordering::Relaxed) >= UNANSWERED;
-        let patience = if impatient { R::TIMEOUT } else { PATIENCE };
-        let outcome =
-            repeated(R::TIMEOUT, patience, |within| self.bus.request_fields::<R, T>(request, within)).await;
+        let outcome = repeated(timeout, if impatient { timeout } else { PATIENCE }, ask).await;
         if outcome.as_ref().is_err_and(is_silence) {
             self.unanswered.fetch_add(1, Ordering::Relaxed);
         }

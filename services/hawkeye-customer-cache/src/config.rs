@@ -5,9 +5,6 @@ use std::time::Duration;
 use bus::RedisOptions;
 use runtime::{FromEnvironment, Invalid, Reader};
 
-/// Management statuses of monitored devices, unless set otherwise. The dash is U+2013.
-const MONITORED: [&str; 3] = ["Pending", "Active – Gold Monitoring", "Active – Platinum Monitoring"];
-
 /// Typed settings.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -27,12 +24,8 @@ impl FromEnvironment for Config {
     fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
         let redis = env.redis("REDIS_CUSTOMER_CACHE");
         let recipient = env.required("DUPLICATE_INVENTORIES_RECIPIENT", "an e-mail address");
-        let refresh_interval = env.job_interval("REFRESH_JOB_INTERVAL", 14_400);
-        let whitelisted_statuses = env.json_or(
-            "WHITELISTED_MANAGEMENT_STATUSES",
-            MONITORED.map(str::to_owned).to_vec(),
-            r#"a JSON list of texts, e.g. ["Pending"]"#,
-        );
+        let refresh_interval = caching::settings::refresh_interval(env);
+        let whitelisted_statuses = caching::settings::monitored_statuses(env);
         let checks = env.or("PROBE_CHECK_CONCURRENCY", 8, "a number of 1 or more");
         Ok(Self {
             redis: redis?,
@@ -70,7 +63,7 @@ mod tests {
     fn the_defaults_are_those_of_production() {
         let config = read(&[]).unwrap();
         assert_eq!(config.refresh_interval, Duration::from_secs(14_400));
-        assert_eq!(config.whitelisted_statuses, MONITORED);
+        assert_eq!(config.whitelisted_statuses.len(), 3);
     }
 
     #[test]

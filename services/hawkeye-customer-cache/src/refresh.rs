@@ -12,7 +12,7 @@ use caching::{Attempts, Done, Notifier};
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::{
     Rpc,
-    hawkeye::{Probe, Probes, ProbesReply, ProbesRequest},
+    hawkeye::{Probe, Probes, ProbesRequest},
     id::Serial,
 };
 use futures::{StreamExt, stream};
@@ -148,13 +148,14 @@ impl Refresh {
     /// Claims the probes and checks each against Bruin. `None` without probes.
     async fn cross(&self, stored: &[Device], troubles: &Troubles) -> Option<Crossed> {
         let asking = &Asking::new(&self.bus);
-        let probes = match asking.ask::<Probes>(&ProbesRequest::default()).await {
-            Ok(reply) => readable(reply),
-            Err(error) => {
-                troubles.note(Kind::ProbeList, Probes::SUBJECT, &error);
-                return None;
-            }
-        };
+        let probes: Vec<Probe> =
+            match asking.ask_rows::<Probes, _>(&ProbesRequest::default(), "Hawkeye").await {
+                Ok(probes) => probes,
+                Err(error) => {
+                    troubles.note(Kind::ProbeList, Probes::SUBJECT, &error);
+                    return None;
+                }
+            };
         if probes.is_empty() {
             troubles.say(Kind::ProbeList, Probes::SUBJECT, "the list is empty");
             return None;
@@ -222,17 +223,6 @@ impl Refresh {
         }
         Ok(())
     }
-}
-
-/// The probes of a list. What is none is left out and told of: it must not keep the others from being cached.
-fn readable(reply: ProbesReply) -> Vec<Probe> {
-    let records = reply.0.len();
-    let probes: Vec<Probe> = reply.0.into_iter().flatten().collect();
-    if probes.len() < records {
-        let unreadable = records - probes.len();
-        tracing::warn!(records, unreadable, "records of Hawkeye's list are no probes and are left out");
-    }
-    probes
 }
 
 /// How long a run may go on: it must be over when the next one is due, or that would be skipped (Improve 8).

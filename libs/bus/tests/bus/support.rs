@@ -45,7 +45,7 @@ macro_rules! subjects {
             const SUBJECT: &'static str = $subject;
             const QUEUE: &'static str = "test_bridge";
             const EFFECT: Effect = Effect::$effect;
-            const TIMEOUT: Duration = Duration::from_secs(10);
+            const TIMEOUT: Duration = Duration::from_secs(60);
             const ANSWER_WITHIN: Duration = Duration::from_millis($within);
             const CARRIER: Carrier = Carrier::$carrier;
             type Request = $request;

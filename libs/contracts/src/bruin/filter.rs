@@ -110,5 +110,10 @@ fn usable(value: Value) -> Option<Filter> {
 
 /// Takes a filter which must be there.
 pub(super) fn required(fields: &mut Fields, name: &str, text: &str) -> Result<Filter, Rejected> {
-    usable(fields.required(name, text)?).ok_or_else(|| Rejected::text(text))
+    of(fields.required(name, text)?, text)
+}
+
+/// A value as a filter; refused with `text` when it is none.
+pub(super) fn of(value: Value, text: &str) -> Result<Filter, Rejected> {
+    usable(value).ok_or_else(|| Rejected::text(text))
 }

@@ -1,6 +1,6 @@
 //! Inventory, customers and sites (subjects 17 to 22). All fields of these requests are forwarded as query filters.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::QUEUE;
@@ -16,8 +16,8 @@ subjects! {
     /// 18. The management status of a device, e.g. `Active – Platinum Monitoring`; null when it has none.
     ManagementStatus: "bruin.inventory.management.status", Read, wait 30, answer 27,
         AttributeRequest => Value;
-    /// 19. The clients who have a device in use; empty when nobody has.
-    ClientInfo: "bruin.customer.get.info", Read, wait 30, answer 27, ClientInfoRequest => ClientInfoReply;
+    /// 19. The clients who have a device in use, of whom the first counts; empty when nobody has.
+    ClientInfo: "bruin.customer.get.info", Read, wait 30, answer 27, ClientInfoRequest => Vec<Client>;
     /// 20. The client behind a phone number.
     ClientInfoByDid: "bruin.customer.get.info_by_did", Read, wait 15, answer 12,
         ClientInfoByDidRequest => DidReply;
@@ -102,19 +102,6 @@ impl Request for ClientInfoByDidRequest {
         let mut body = Fields::of(incoming, r#"You must specify {.."body":{"did":...}} in the request"#)?;
         Ok(Self { did: filter::required(&mut body, "did", r#"You must specify "did" in the body"#)? })
     }
-}
-
-/// The clients who have a device in use. Only an empty list says that nobody has it; a body that is no list says nothing
-/// and cannot be read.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ClientInfoReply(#[serde(deserialize_with = "clients")] pub Vec<Client>);
-
-/// Each at its place, because the first one counts: of an element that is no object nothing is known.
-fn clients<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Client>, D::Error> {
-    let client = |item: Value| item.is_object().then(|| serde_json::from_value(item).ok()).flatten();
-    let items = Vec::<Value>::deserialize(deserializer)?;
-    Ok(items.into_iter().map(|item| client(item).unwrap_or_default()).collect())
 }
 
 /// A client who has a device in use.

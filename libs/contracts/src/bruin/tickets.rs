@@ -78,8 +78,13 @@ impl Request for TicketsRequest {
             filter::required(&mut body, "ticket_topic", KEYS)?,
         );
         let ticket_status = body.required("ticket_status", KEYS)?;
-        let (start, end) = (body.if_truthy("start_date", KEYS)?, body.if_truthy("end_date", KEYS)?);
-        let window = start.zip(end);
+        // One alone counts for nothing, whatever it is.
+        let (start, end): (Option<Value>, Option<Value>) =
+            (body.if_truthy("start_date", KEYS)?, body.if_truthy("end_date", KEYS)?);
+        let window = match start.zip(end) {
+            Some((start, end)) => Some((filter::of(start, KEYS)?, filter::of(end, KEYS)?)),
+            None => None,
+        };
         Ok(Self {
             client_id,
             ticket_topic,
@@ -87,7 +92,7 @@ impl Request for TicketsRequest {
             category: body.if_truthy("category", KEYS)?,
             ticket_id: body.if_truthy("ticket_id", KEYS)?,
             service_number: body.if_truthy("service_number", KEYS)?,
-            start_date: window.as_ref().map(|(start, _): &(Filter, Filter)| start.clone()),
+            start_date: window.as_ref().map(|(start, _)| start.clone()),
             end_date: window.map(|(_, end)| end),
         })
     }

@@ -232,17 +232,12 @@ impl FromEnvironment for Own {
     }
 }
 
-/// The pace of two jobs.
-struct Jobs {
-    own: Duration,
-    required: Duration,
-}
+/// The pace of a job.
+struct Job(Duration);
 
-impl FromEnvironment for Jobs {
+impl FromEnvironment for Job {
     fn read(env: &mut Reader<'_>) -> Result<Self, Invalid> {
-        let own = env.job_interval("OWN", 659);
-        let required = env.required_job_interval("REQUIRED");
-        Ok(Self { own: own?, required: required? })
+        env.job_interval("PACE", 659).map(Self)
     }
 }
 
@@ -251,10 +246,10 @@ fn jobs_run_every_whole_minutes_unless_it_is_less_than_one() {
     for (set, seconds) in
         [("14400", 14_400.0), ("179", 120.0), ("119.9", 60.0), ("60", 60.0), ("59", 59.0), ("0.5", 0.5)]
     {
-        let jobs: Jobs = Environment::from([("REQUIRED", set)]).read().unwrap();
-        assert_eq!(jobs.required, Duration::from_secs_f64(seconds), "{set}");
-        assert_eq!(jobs.own, Duration::from_secs(600));
+        let job: Job = Environment::from([("PACE", set)]).read().unwrap();
+        assert_eq!(job.0, Duration::from_secs_f64(seconds), "{set}");
     }
+    assert_eq!(Environment::default().read::<Job>().unwrap().0, Duration::from_secs(600));
 }
 
 #[test]

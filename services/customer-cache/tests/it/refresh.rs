@@ -574,11 +574,8 @@ fn an_empty_environment_names_every_missing_variable() {
         "CURRENT_ENVIRONMENT",
         "VELOCLOUD_HOSTS",
         "DUPLICATE_INVENTORIES_RECIPIENT",
-        "REFRESH_JOB_INTERVAL",
-        "REFRESH_CHECK_INTERVAL",
         "BLACKLISTED_EDGES",
         "BLACKLISTED_CLIENTS_WITH_PENDING_STATUS",
-        "WHITELISTED_MANAGEMENT_STATUSES",
     ] {
         assert!(errors.contains(&format!("{name} is missing")), "{name}: {errors}");
     }

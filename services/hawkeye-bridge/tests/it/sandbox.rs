@@ -40,7 +40,7 @@ impl Stage {
 
     async fn probes(&self, status: Option<&str>) -> Vec<contracts::hawkeye::Probe> {
         let request = ProbesRequest { status: status.map(str::to_owned), ..ProbesRequest::default() };
-        self.bus.request::<Probes>(&request).await.unwrap().0.into_iter().flatten().collect()
+        self.bus.request::<Probes>(&request).await.unwrap()
     }
 
     /// The results of the last minutes.

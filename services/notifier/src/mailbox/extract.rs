@@ -121,8 +121,13 @@ fn is_plain(content_type: Option<&ContentType<'_>>) -> bool {
     })
 }
 
+/// Whether its disposition has the word `attachment` anywhere, as the existing deployment looks for it: in a file's name, too.
 fn is_attachment(part: &MessagePart<'_>) -> bool {
-    part.content_disposition().is_some_and(|how| how.ctype().to_ascii_lowercase().contains("attachment"))
+    let says = |text: &str| text.to_ascii_lowercase().contains("attachment");
+    part.content_disposition().is_some_and(|how| {
+        says(how.ctype())
+            || how.attributes().unwrap_or_default().iter().any(|attribute| says(&attribute.value))
+    })
 }
 
 /// The text of a leaf part. Decoded here and not taken from the parser, which puts replacement characters where the
@@ -131,8 +136,10 @@ fn decoded(part: &MessagePart<'_>, raw: &[u8]) -> String {
     let bytes = raw.get(part.raw_body_offset() as usize..part.raw_end_offset() as usize).unwrap_or_default();
     let bytes = match part.encoding {
         Encoding::None => None,
-        Encoding::QuotedPrintable => quoted_printable_decode(bytes),
-        Encoding::Base64 => base64_decode(bytes),
+        Encoding::QuotedPrintable => {
+            quoted_printable_decode(bytes).or_else(|| quoted_printable_decode(&escaped(bytes)))
+        }
+        Encoding::Base64 => base64_decode(bytes).or_else(|| base64_decode(&base64_alone(bytes))),
     }
     .map_or(Cow::Borrowed(bytes), Cow::Owned);
     let charset = part.content_type().and_then(|kind| kind.attribute("charset")).map(str::trim);
@@ -142,6 +149,40 @@ fn decoded(part: &MessagePart<'_>, raw: &[u8]) -> String {
         }
         _ => best_effort(&bytes).into_owned(),
     }
+}
+
+/// Quoted-printable in which a `=` that begins no escape stands for itself, as senders of unescaped addresses mean it.
+fn escaped(bytes: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(bytes.len() + 64);
+    let mut rest = bytes;
+    while let Some((byte, next)) = rest.split_first() {
+        rest = next;
+        escaped.push(*byte);
+        if *byte == b'=' && !is_escape(rest) {
+            escaped.extend_from_slice(b"3D");
+        }
+    }
+    escaped
+}
+
+/// Whether a `=` begins an escape, by what follows: two hex digits, or nothing more in its line.
+fn is_escape(rest: &[u8]) -> bool {
+    if let [first, second, ..] = rest
+        && first.is_ascii_hexdigit()
+        && second.is_ascii_hexdigit()
+    {
+        return true;
+    }
+    let next = rest.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+    matches!(next, None | Some(b'\r' | b'\n'))
+}
+
+/// What belongs to base64, up to its padding: relays write their footers below it.
+fn base64_alone(bytes: &[u8]) -> Vec<u8> {
+    let of_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    let alone: Vec<u8> = bytes.iter().copied().filter(of_base64).collect();
+    let end = alone.iter().position(|byte| *byte == b'=').unwrap_or(alone.len());
+    alone.get(..end).unwrap_or_default().to_vec()
 }
 
 /// Whether the label means US-ASCII or Latin-1 (which the encoding standard reads alike). Senders that mean UTF-8 write

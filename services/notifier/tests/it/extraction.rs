@@ -70,6 +70,21 @@ fn single_parts_are_decoded_whatever_they_say_of_themselves() {
             b"a=C3=B1o =\r\nnuevo\r\n",
             "año nuevo",
         ),
+        (
+            "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n",
+            b"Caf=C3=A9 rate=5 ok =\r\nhttps://x.example/?id=zz==41=3\r\n",
+            "Café rate=5 ok https://x.example/?id=zz=A=3",
+        ),
+        (
+            "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n",
+            b"no= 5 a=C3=B1o=",
+            "no= 5 año",
+        ),
+        (
+            "Content-Transfer-Encoding: base64\r\n",
+            b"bGlu*ZTENCmxpbmUyDQo=\r\n-- \r\nList footer\r\n",
+            "line1\nline2",
+        ),
         ("Content-Type: text/html; charset=utf-8\r\n", b"<b>x</b>\r\n", "<b>x</b>"),
         ("Content-Type: application/pdf\r\n", b"%PDF\xe9\r\n", "%PDFé"),
         (
@@ -119,6 +134,10 @@ fn of_several_parts_the_first_plain_one_that_is_no_attachment_counts() {
         (
             "--b1\nContent-Type: text/plain\nContent-Disposition: ATTACHMENT\n\nno\n--b1\n\nno type\n",
             "no type",
+        ),
+        (
+            "--b1\nContent-Type: text/plain\nContent-Disposition: inline; filename=\"attachment1.txt\"\n\nfile\n--b1\nContent-Type: text/plain\n\ntext\n",
+            "text",
         ),
         ("--b1\nContent-Type: text/html; charset=utf-8\n\n<b>only</b>\n", ""),
         ("--b1\nContent-Type: text/plain\nContent-Transfer-Encoding: base64\n\nYcOxbw==\n", "año"),
