@@ -43,11 +43,8 @@ const REQUIRED: [(&str, &[&str]); 14] = [
             "TIMEZONE",
             "VELOCLOUD_HOSTS",
             "DUPLICATE_INVENTORIES_RECIPIENT",
-            "REFRESH_JOB_INTERVAL",
-            "REFRESH_CHECK_INTERVAL",
             "BLACKLISTED_EDGES",
             "BLACKLISTED_CLIENTS_WITH_PENDING_STATUS",
-            "WHITELISTED_MANAGEMENT_STATUSES",
         ],
     ),
     (

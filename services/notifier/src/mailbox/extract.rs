@@ -134,7 +134,7 @@ fn is_attachment(part: &MessagePart<'_>) -> bool {
 /// existing deployment drops what it cannot decode, and knows only UTF-8 where no charset is given.
 fn decoded(part: &MessagePart<'_>, raw: &[u8]) -> String {
     let bytes = raw.get(part.raw_body_offset() as usize..part.raw_end_offset() as usize).unwrap_or_default();
-    let bytes = match part.encoding {
+    let bytes = match encoding(part) {
         Encoding::None => None,
         Encoding::QuotedPrintable => {
             quoted_printable_decode(bytes).or_else(|| quoted_printable_decode(&escaped(bytes)))
@@ -148,6 +148,16 @@ fn decoded(part: &MessagePart<'_>, raw: &[u8]) -> String {
             charset.decode_without_bom_handling(&bytes).0.replace(char::REPLACEMENT_CHARACTER, "")
         }
         _ => best_effort(&bytes).into_owned(),
+    }
+}
+
+/// How a part is encoded. Of one that it cannot decode the parser says that it is not; then the header counts.
+fn encoding(part: &MessagePart<'_>) -> Encoding {
+    let named = part.content_transfer_encoding().unwrap_or_default().trim();
+    match part.encoding {
+        Encoding::None if named.eq_ignore_ascii_case("quoted-printable") => Encoding::QuotedPrintable,
+        Encoding::None if named.eq_ignore_ascii_case("base64") => Encoding::Base64,
+        known => known,
     }
 }
 
