@@ -132,7 +132,7 @@ impl Monitor {
             None => None,
         };
         let case = Case { device, kind, creation, ticket, work };
-        let mut severity_changed = false;
+        let (mut severity_changed, mut is_open) = (false, true);
         for step in creation::steps(creation) {
             if case.work.is_stopped() {
                 return;
@@ -140,7 +140,7 @@ impl Monitor {
             match step {
                 Step::Announce if announced => {}
                 Step::Announce => self.announce(&case),
-                Step::Reopen => self.reopen(job, &case).await,
+                Step::Reopen => is_open = self.reopen(job, &case).await,
                 Step::Document(title) => self.document(job, &case, *title).await,
                 Step::SetSeverity { check_tasks } => {
                     severity_changed = self.set_severity(job, &case, *check_tasks).await;
@@ -154,7 +154,7 @@ impl Monitor {
                     };
                     self.schedule_hnoc(job, &case, trigger).await;
                 }
-                Step::RebootDigi => self.reboot_digi(job, &case).await,
+                Step::RebootDigi => self.reboot_digi(job, &case, is_open).await,
                 Step::CheckFailedReboots => self.check_failed_reboots(job, &case).await,
                 Step::ForwardToAsr => self.forward_to_asr(job, &case).await,
             }
@@ -225,26 +225,29 @@ impl Monitor {
         }
     }
 
-    /// Re-opens the line (spec "Behaviour" 12).
-    async fn reopen(&self, job: &Job, case: &Case) {
-        let Some(ticket) = &case.ticket else { return };
+    /// Re-opens the line (spec "Behaviour" 12). Whether it is open then.
+    async fn reopen(&self, job: &Job, case: &Case) -> bool {
+        let Some(ticket) = &case.ticket else { return false };
         let serial = case.device.serial();
-        let Ok(details) = job.reads.details(ticket).await else { return };
+        let Ok(details) = job.reads.details(ticket).await else { return false };
         let line = details.line(serial);
         let facts = Reopening { covering: case.covering(), has_line: line.is_some() };
         let ruling = creation::reopen(&facts);
         let asked = Question::Reopen(facts);
-        let (Some(()), Some(line)) = (self.shell.ruled(serial, &asked, ruling).await, line) else { return };
+        let (Some(()), Some(line)) = (self.shell.ruled(serial, &asked, ruling).await, line) else {
+            return false;
+        };
         let line = Hands::line(ticket, &line.id, serial);
         let because = because(serial, "reopen", &asked.facts()).part_of(&case.work);
         if self.shell.hands.open_line(&job.reads, because, line).await.is_err() {
-            return;
+            return false;
         }
         if !self.shell.is_shadow() {
             self.shell.slack.say(text::reopened(serial, ticket));
             self.shell.metrics.reopened.inc();
         }
         self.document(job, case, Title::Reopening).await;
+        true
     }
 
     /// Appends the documentation note (spec "Behaviour" 6).

@@ -18,11 +18,18 @@ use crate::{
 };
 
 impl Monitor {
-    /// Reboots the DiGi units of all links that are down (spec "Behaviour" 10a).
-    pub(crate) async fn reboot_digi(&self, job: &Job, case: &Case) {
+    /// Reboots the DiGi units of all links that are down (spec "Behaviour" 10a). `is_open`: whether the ticket's line is.
+    pub(crate) async fn reboot_digi(&self, job: &Job, case: &Case, is_open: bool) {
         let serial = case.device.serial();
-        let facts = digi::Reboots { covering: case.covering(), units: digi::units(&case.device) };
-        let links = digi::down_links(&facts.units, &self.config.digi);
+        let mut facts =
+            digi::Reboots { covering: case.covering(), units: digi::units(&case.device), before: None };
+        if let (false, Some(ticket)) = (is_open || facts.units.is_empty(), &case.ticket)
+            && let Ok(details) = job.reads.details(ticket).await
+        {
+            let reboots = digi::History::of(&details, serial).reboots;
+            facts.before = Some(digi::Before { now: self.shell.clock.now(), reboots });
+        }
+        let links = digi::reboots(&facts, &self.config.digi);
         let asked = Question::Reboot(facts);
         let links = self.shell.ruled(serial, &asked, links).await.unwrap_or_default();
         let facts = asked.facts();

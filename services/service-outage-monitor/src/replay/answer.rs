@@ -113,7 +113,7 @@ impl Question {
             Self::Forward(facts) => {
                 all(hnoc::forward(facts, environment), |()| forward(WorkQueue::HnocInvestigate))
             }
-            Self::Reboot(facts) => match digi::down_links(&facts.units, &config.digi) {
+            Self::Reboot(facts) => match digi::reboots(facts, &config.digi) {
                 Ok(links) => Answer::Act(links.iter().map(reboot).collect()),
                 Err(refusal) => refusal.into(),
             },

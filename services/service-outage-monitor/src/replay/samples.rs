@@ -87,7 +87,7 @@ pub(super) fn unit() -> DigiLink {
 }
 
 pub(super) fn reboots(units: Vec<DigiLink>) -> Question {
-    Question::Reboot(digi::Reboots { covering: link_down(Creation::New), units })
+    Question::Reboot(digi::Reboots { covering: link_down(Creation::New), units, before: None })
 }
 
 pub(super) fn check(

@@ -43,6 +43,18 @@ pub struct Reboots {
     pub covering: Covering,
     /// The logical ids of disconnected links.
     pub units: Vec<DigiLink>,
+    /// What the ticket tells of reboots, when its line could not be re-opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Before>,
+}
+
+/// Reboots since the last re-opening, while the line stays resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// The moment of the decision.
+    pub now: DateTime<Utc>,
+    /// The notes of reboots.
+    pub reboots: Vec<Rebooted>,
 }
 
 /// The logical ids of an edge's disconnected links.
@@ -65,6 +77,30 @@ pub fn down_links(units: &[DigiLink], settings: &Settings) -> Ruling<Vec<DigiLin
     };
     let down: Vec<DigiLink> = settings.headers.iter().flat_map(of_prefix).collect();
     if down.is_empty() { Err(Refusal::new("digi.links", "no DiGi link is disconnected")) } else { Ok(down) }
+}
+
+/// The links that are rebooted for a new or re-opened ticket. While the line cannot be re-opened every re-check comes here
+/// anew, and an interface is rebooted at most once per grace period ("Improve" 7).
+pub fn reboots(facts: &Reboots, settings: &Settings) -> Ruling<Vec<DigiLink>> {
+    let mut links = down_links(&facts.units, settings)?;
+    if let Some(Before { now, reboots }) = &facts.before {
+        links.retain(|link| {
+            !reboots.iter().any(|reboot| {
+                let own = reboot.interface.as_deref() == Some(link.interface.as_str());
+                own && reboot.at.is_some_and(|at| is_recent(at, *now, settings))
+            })
+        });
+    }
+    if links.is_empty() { Err(in_grace(settings)) } else { Ok(links) }
+}
+
+fn is_recent(reboot: DateTime<Utc>, now: DateTime<Utc>, settings: &Settings) -> bool {
+    (now - reboot).to_std().unwrap_or_default() < settings.grace
+}
+
+fn in_grace(settings: &Settings) -> Refusal {
+    let reason = format!("less than {} s have passed since the last reboot", settings.grace.as_secs());
+    Refusal::new("digi.grace", reason)
 }
 
 /// What the check of a ticket in progress looks at.
@@ -190,10 +226,8 @@ fn remedy(link: DigiLink, history: &History, now: DateTime<Utc>, settings: &Sett
     } else {
         own.iter().filter_map(|reboot| reboot.at).max()
     };
-    let recent = latest.is_some_and(|at| (now - at).to_std().unwrap_or_default() < settings.grace);
-    if recent {
-        let reason = format!("less than {} s have passed since the last reboot", settings.grace.as_secs());
-        return Remedy::Stop(Refusal::new("digi.grace", reason));
+    if latest.is_some_and(|at| is_recent(at, now, settings)) {
+        return Remedy::Stop(in_grace(settings));
     }
     if own.len() < settings.reboots_per_cycle {
         return Remedy::Reboot(link);

@@ -107,6 +107,34 @@ fn an_offline_edge_is_rebooted_for_a_new_ticket_but_not_checked_later() {
     assert_eq!(check(&checked(&device, None), &settings()), Ok(Next::Ask));
 }
 
+/// Every re-check asks for the ticket anew while Bruin does not open its line.
+#[test]
+fn while_a_line_stays_resolved_an_interface_is_rebooted_once_in_a_grace_period() {
+    let device = device(&[("GE3", GE3), ("GE4", GE3)], &["GE3", "GE4"]);
+    let rebooted = |(interface, ago): &(&str, i64)| Rebooted {
+        interface: Some((*interface).to_owned()),
+        at: Some(now() - chrono::TimeDelta::seconds(*ago)),
+    };
+    for (before, expected) in [
+        (vec![], vec!["GE3", "GE4"]),
+        (vec![("GE3", 1_799)], vec!["GE4"]),
+        (vec![("GE3", 1_800), ("GE9", 5)], vec!["GE3", "GE4"]),
+        (vec![("GE3", 4_000), ("GE3", 600)], vec!["GE4"]),
+        (vec![("GE3", 600), ("GE4", 600)], vec![]),
+    ] {
+        let facts = Reboots {
+            covering: checked(&device, None).covering,
+            units: units(&device),
+            before: Some(Before { now: now(), reboots: before.iter().map(rebooted).collect() }),
+        };
+        let links = reboots(&facts, &settings());
+        let interfaces =
+            links.as_ref().map(|links| links.iter().map(|link| link.interface.as_str()).collect());
+        let expected = if expected.is_empty() { Err("digi.grace") } else { Ok(expected) };
+        assert_eq!(interfaces.map_err(|refusal| refusal.rule), expected, "{before:?}");
+    }
+}
+
 /// Spec "Examples" 5.
 #[test]
 fn the_examples_of_the_failed_reboot_check() {
