@@ -5,7 +5,8 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 use async_nats::{Client, ConnectOptions};
-use bus::{NatsOptions, RedisOptions};
+use bus::{Bus, BusOptions, Limits, NatsOptions, RedisOptions};
+use prometheus::Registry;
 use runtime::{Environment, FromEnvironment, Invalid, Needs, ProcessSettings, Reader};
 use secrecy::ExposeSecret;
 
@@ -78,5 +79,20 @@ impl Place {
         }
         let client = connection.connect(options.servers.as_slice()).await;
         client.with_context(|| format!("NATS at {} does not answer", self.servers()))
+    }
+
+    /// The way on which requests are made as a service makes them.
+    ///
+    /// # Errors
+    /// When the Redis of large payloads is not known, or the bus has wrong options.
+    pub async fn bus(&self) -> anyhow::Result<Bus> {
+        let Some(redis) = self.redis.clone() else {
+            bail!(
+                "where is the Redis through which large payloads travel? set REDIS_HOSTNAME (and REDIS_PORT)"
+            );
+        };
+        let limits = Limits { max_payload_in: self.max_payload, ..Limits::default() };
+        let options = BusOptions { service: "fleet".to_owned(), nats: self.nats.clone(), redis, limits };
+        Ok(Bus::connect(options, &Registry::new()).await?)
     }
 }

@@ -8,12 +8,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use bus::{Answer, Bus, BusOptions, Limits};
+use bus::Answer;
 use contracts::{
     Carrier, Effect, Incoming,
     catalogue::{self, Entry},
 };
-use prometheus::Registry;
 use serde_json::{Map, Value, json};
 
 use crate::{Said, cli::Request, nearest, place::Place, replay::Surroundings, services};
@@ -44,17 +43,12 @@ pub async fn run(
         }
     }
     let place = Place::find(options.nats.as_deref(), &around.environment, &around.folder)?;
-    let Some(redis) = place.redis.clone() else {
-        bail!("where is the Redis through which large payloads travel? set REDIS_HOSTNAME (and REDIS_PORT)");
-    };
     let client = place.connect().await?;
     if !services::serve(&client, &options.subject).await {
         let limit = seconds(within);
         tell(&format!("nobody who can be discovered serves {}; waiting up to {limit}", options.subject));
     }
-    let limits = Limits { max_payload_in: place.max_payload, ..Limits::default() };
-    let bus = BusOptions { service: "fleet".to_owned(), nats: place.nats, redis, limits };
-    let bus = Bus::connect(bus, &Registry::new()).await?;
+    let bus = place.bus().await?;
     let began = Instant::now();
     let answer = bus.exchange_raw(&options.subject, envelope, within).await;
     let took = began.elapsed();

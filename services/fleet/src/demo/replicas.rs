@@ -6,6 +6,7 @@
 use std::{process::Stdio, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use contracts::customer_cache::{CacheFilter, GetCustomerCache};
 use parking_lot::Mutex;
 use runtime::{Bucket, Buckets, Clock, DecisionMode, Environment, LEASE_BUCKET, Lease, Values};
 use sandbox::{
@@ -22,7 +23,8 @@ use tokio::{
 
 use super::Story;
 use crate::{
-    catalogue,
+    beacon, catalogue,
+    place::Place,
     servers::Servers,
     supervisor::{Instance, Supervisor},
     up,
@@ -98,6 +100,10 @@ impl Replicas {
         let world = self.sandbox.world();
         let serial = ordinary_edge(world).context("the simulated network has no ordinary edge")?;
         let serial = serial.as_str();
+        // A cycle for which the cache is not ready ends at once, and the next one comes ten minutes later.
+        tokio::time::timeout(SOON, self.cached(serial))
+            .await
+            .context("the customer cache is not filled")??;
         let leases = Leases::watch(&self.servers).await?;
         self.sandbox.faults().inject(ThirdParty::VeloCloud, Fault::latency(SLOW).on("getEnterpriseEvents"));
         world.break_edge(serial)?;
@@ -129,6 +135,21 @@ impl Replicas {
         };
         story.meanwhile("there is one ticket, and one note on it", AFTERWARDS, wrong).await;
         Ok(())
+    }
+
+    /// Waits until the customer cache has the edge.
+    async fn cached(&self, serial: &str) -> anyhow::Result<()> {
+        const LOOK: Duration = Duration::from_millis(100);
+        let place = Place::find(None, &self.servers.environment(), &beacon::folder())?;
+        let bus = place.bus().await?;
+        let host = CacheFilter { filter: [(HOST.to_owned(), vec![])].into(), last_contact_filter: None };
+        loop {
+            let answer = bus.exchange::<GetCustomerCache>(&host, SOON).await;
+            if answer.is_ok_and(|answer| answer.status == Some(200) && answer.body().contains(serial)) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// A process of this program that runs the monitor and nothing else. It ends with the handle.

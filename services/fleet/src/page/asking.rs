@@ -5,19 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use askama::Template;
 use axum::{
     Form, Router,
     extract::{Path, State},
     routing::post,
 };
-use bus::{Answer as BusAnswer, Bus, BusOptions, Limits};
+use bus::{Answer as BusAnswer, Bus};
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::catalogue;
 use http::HeaderMap;
 use parking_lot::Mutex;
-use prometheus::Registry;
 use runtime::Environment;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -195,7 +193,10 @@ impl Asking {
         let limit = catalogue::find(subject).map_or(PATIENCE, |entry| entry.timeout.min(PATIENCE));
         let envelope = json!({"request_id": bus::new_request_id(), "body": body});
         let answer = async {
-            let bus = self.bus.get_or_try_init(|| connect(environment)).await?;
+            let bus = self
+                .bus
+                .get_or_try_init(async || Place::find(None, environment, &beacon::folder())?.bus().await)
+                .await?;
             anyhow::Ok(bus.exchange_raw(subject, envelope, limit).await?)
         };
         // A NATS server that is away is waited for without an end.
@@ -208,14 +209,6 @@ impl Asking {
             Err(_) => none("no answer: NATS cannot be reached".to_owned()),
         }
     }
-}
-
-async fn connect(environment: &Environment) -> anyhow::Result<Bus> {
-    let place = Place::find(None, environment, &beacon::folder())?;
-    let redis = place.redis.context("the Redis of large payloads is not known: set REDIS_HOSTNAME")?;
-    let limits = Limits { max_payload_in: place.max_payload, ..Limits::default() };
-    let options = BusOptions { service: "fleet".to_owned(), nats: place.nats, redis, limits };
-    Ok(Bus::connect(options, &Registry::new()).await?)
 }
 
 impl Answer {
