@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use axum::Router;
 use axum::routing::{get, post};
-use runtime::{AtStart, Context, FromEnvironment, Invalid, Reader, Service};
+use runtime::{AtStart, Context, FromEnvironment, Invalid, Reader, Runnable, Service};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::{info, info_span};
 
@@ -57,5 +57,5 @@ impl Service for Greeter {
 }
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<Greeter>()
+    runtime::main(&Runnable::of::<Greeter>())
 }

@@ -50,9 +50,9 @@ pub use host::{Host, Runnable, Status};
 pub use hosted::Hosted;
 pub use leadership::Leadership;
 pub use lease::{LEASE_BUCKET, Lease, Periods};
-pub use process::{Spans, run_alone, run_process};
+pub use process::{Spans, main, run_alone, run_process};
 pub use schedule::{AlreadyPending, AtStart, BadCron, Outcome, Replace, Schedule};
-pub use service::{Context, Service, main};
+pub use service::{Context, Service};
 pub use settings::{
     DecisionMode, LeaderElection, LogFormat, LogSettings, Needs, PapertrailSettings, ProcessSettings,
     UnknownWord, WriteMode,

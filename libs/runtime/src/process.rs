@@ -36,8 +36,11 @@ const FLUSH_WITHIN: Duration = Duration::from_millis(500);
 /// When the configuration is wrong; the command line's errors have it, too.
 const BAD_CONFIGURATION: u8 = 2;
 
-/// [`crate::main`] for a service as a value.
-pub(crate) fn main(service: &Runnable) -> ExitCode {
+/// Runs a service as a process: the whole of its `main.rs`.
+///
+/// Exit codes: 0 after a signal, `--help`, `--version` and a good `--check-config`; 1 when the service failed; 2 when the
+/// configuration or the command line is wrong.
+pub fn main(service: &Runnable) -> ExitCode {
     let matches = Command::new(service.name())
         .about(service.about())
         .version(VERSION)

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,11 +16,9 @@ use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::environment::{Environment, FromEnvironment, Reader};
-use crate::host::Runnable;
 use crate::http::Routes;
 use crate::leadership::Leadership;
 use crate::lease::{Lease, Periods};
-use crate::process;
 use crate::readiness::Readiness;
 use crate::schedule::{Schedule, panic_text};
 use crate::settings::{LeaderElection, Needs, ProcessSettings};
@@ -54,7 +51,7 @@ const CUT_WITHIN: Duration = Duration::from_millis(100);
 ///     }
 /// }
 ///
-/// // main.rs: fn main() -> std::process::ExitCode { runtime::main::<Greeter>() }
+/// // main.rs: fn main() -> std::process::ExitCode { runtime::main(&Runnable::of::<Greeter>()) }
 /// Runnable::of::<Greeter>().check(&Environment::default()).unwrap();
 /// ```
 pub trait Service: Send + Sync + 'static {
@@ -74,14 +71,6 @@ pub trait Service: Send + Sync + 'static {
     /// Stays in the background whatever was given to [`Context::spawn`], [`Context::schedule`] and the bus. An error ends
     /// the service (exit code 1).
     fn start(ctx: Context, config: Self::Config) -> impl Future<Output = anyhow::Result<()>> + Send;
-}
-
-/// Runs a service as a process: the whole of its `main.rs`.
-///
-/// Exit codes: 0 after a signal, `--help`, `--version` and a good `--check-config`; 1 when the service failed; 2 when the
-/// configuration or the command line is wrong.
-pub fn main<S: Service>() -> ExitCode {
-    process::main(&Runnable::of::<S>())
 }
 
 /// What a running service is given. Clones share everything.

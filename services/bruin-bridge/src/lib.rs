@@ -43,13 +43,19 @@ use contracts::bruin::{
     TicketContacts, TicketCreation, TicketDetailIds, TicketDetails, TicketOverview, TicketSeverity, Tickets,
     UnpauseTicket,
 };
-use runtime::{Context, Service};
+use runtime::{Context, Runnable, Service};
 
 use crate::bruin::Bruin;
 use crate::subject::serve;
 
 /// The service.
 pub struct BruinBridge;
+
+/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
+#[must_use]
+pub fn service() -> Runnable {
+    Runnable::of::<BruinBridge>()
+}
 
 impl Service for BruinBridge {
     const NAME: &'static str = "bruin-bridge";

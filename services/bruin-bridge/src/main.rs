@@ -1,5 +1,5 @@
 //! The process `bruin-bridge`.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<bruin_bridge::BruinBridge>()
+    runtime::main(&bruin_bridge::service())
 }

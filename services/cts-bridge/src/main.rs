@@ -1,5 +1,5 @@
 //! The process `cts-bridge`.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<cts_bridge::CtsBridge>()
+    runtime::main(&cts_bridge::service())
 }

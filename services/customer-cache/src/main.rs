@@ -1,5 +1,5 @@
 //! The customer cache's process.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<customer_cache::CustomerCache>()
+    runtime::main(&customer_cache::service())
 }

@@ -1,5 +1,5 @@
 //! The process `digi-bridge`.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<digi_bridge::DigiBridge>()
+    runtime::main(&digi_bridge::service())
 }

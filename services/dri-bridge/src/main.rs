@@ -1,5 +1,5 @@
 //! The process `dri-bridge`.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<dri_bridge::DriBridge>()
+    runtime::main(&dri_bridge::service())
 }

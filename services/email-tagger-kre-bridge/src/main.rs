@@ -1,5 +1,5 @@
 //! The process `email-tagger-kre-bridge`.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<email_tagger_kre_bridge::EmailTaggerKreBridge>()
+    runtime::main(&email_tagger_kre_bridge::service())
 }

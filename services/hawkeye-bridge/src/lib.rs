@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bus::Limits;
 use contracts::hawkeye::{Probes, TestResults};
-use runtime::{Context, Service};
+use runtime::{Context, Runnable, Service};
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -30,6 +30,12 @@ const KEPT_FOR_REPLY: u32 = 10;
 /// The service.
 #[derive(Debug)]
 pub struct HawkeyeBridge;
+
+/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
+#[must_use]
+pub fn service() -> Runnable {
+    Runnable::of::<HawkeyeBridge>()
+}
 
 impl Service for HawkeyeBridge {
     const NAME: &'static str = "hawkeye-bridge";

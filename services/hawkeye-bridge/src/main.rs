@@ -1,5 +1,5 @@
 //! The process `hawkeye-bridge`.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<hawkeye_bridge::HawkeyeBridge>()
+    runtime::main(&hawkeye_bridge::service())
 }

@@ -21,13 +21,19 @@ use std::sync::Arc;
 use caching::Notifier;
 use contracts::hawkeye_customer_cache::GetHawkeyeCustomerCache;
 use prometheus::Gauge;
-use runtime::{AtStart, Context, Service};
+use runtime::{AtStart, Context, Runnable, Service};
 
 use crate::{config::Config, refresh::Refresh, store::Store};
 
 /// The service.
 #[derive(Debug)]
 pub struct HawkeyeCustomerCache;
+
+/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
+#[must_use]
+pub fn service() -> Runnable {
+    Runnable::of::<HawkeyeCustomerCache>()
+}
 
 impl Service for HawkeyeCustomerCache {
     const NAME: &'static str = "hawkeye-customer-cache";

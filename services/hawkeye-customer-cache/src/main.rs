@@ -1,5 +1,5 @@
 //! The process of the Hawkeye customer cache.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<hawkeye_customer_cache::HawkeyeCustomerCache>()
+    runtime::main(&hawkeye_customer_cache::service())
 }

@@ -1,5 +1,5 @@
 //! The process `lit-bridge`.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<lit_bridge::LitBridge>()
+    runtime::main(&lit_bridge::service())
 }

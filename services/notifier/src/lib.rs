@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use contracts::notifier::{MarkEmailRead, ReadMailbox, SendEmail, SendSlack, SendSms};
-use runtime::{Context, Service};
+use runtime::{Context, Runnable, Service};
 use tokio::time::Instant;
 use upstream::{NoLogin, Settings, Upstream};
 use url::Url;
@@ -47,6 +47,12 @@ fn answer_by(deadline: Instant) -> Instant {
 /// The service.
 #[derive(Debug)]
 pub struct Notifier;
+
+/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
+#[must_use]
+pub fn service() -> Runnable {
+    Runnable::of::<Notifier>()
+}
 
 impl Service for Notifier {
     const NAME: &'static str = "notifier";

@@ -1,5 +1,5 @@
 //! The notifier as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<notifier::Notifier>()
+    runtime::main(&notifier::service())
 }

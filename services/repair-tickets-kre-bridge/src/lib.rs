@@ -13,7 +13,7 @@ use contracts::repair_tickets::{
     SaveOutputs, Saved,
 };
 use kre::{CallError, Config, Contract, Model, Reading, Rpc, Unknown};
-use runtime::{Context, Service};
+use runtime::{Context, Runnable, Service};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -36,6 +36,12 @@ const READING: Reading = Reading {
 /// The service.
 #[derive(Debug)]
 pub struct RepairTicketsKreBridge;
+
+/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
+#[must_use]
+pub fn service() -> Runnable {
+    Runnable::of::<RepairTicketsKreBridge>()
+}
 
 impl Service for RepairTicketsKreBridge {
     const NAME: &'static str = "repair-tickets-kre-bridge";

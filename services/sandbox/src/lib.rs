@@ -34,7 +34,7 @@ use std::sync::Arc;
 pub use config::SandboxOptions;
 pub use faults::{Fault, Faults, Mode, ThirdParty};
 pub use received::CallLog;
-pub use running::{Running, Sandbox};
+pub use running::{Running, Sandbox, service};
 pub use sessions::Sessions;
 pub use world::World;
 

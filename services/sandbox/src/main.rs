@@ -1,5 +1,5 @@
 //! The sandbox as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<sandbox::Sandbox>()
+    runtime::main(&sandbox::service())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use runtime::{Context, Service};
+use runtime::{Context, Runnable, Service};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -269,6 +269,12 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.simulation.stop.cancel();
     }
+}
+
+/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
+#[must_use]
+pub fn service() -> Runnable {
+    Runnable::of::<Sandbox>()
 }
 
 impl Service for Sandbox {

@@ -44,12 +44,18 @@ pub mod unfinished;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use runtime::{Context, Service};
+use runtime::{Context, Runnable, Service};
 
 use crate::{config::Settings, monitor::Monitor, triage::Triage};
 
 /// The service, in either mode.
 pub struct ServiceOutageMonitor;
+
+/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
+#[must_use]
+pub fn service() -> Runnable {
+    Runnable::of::<ServiceOutageMonitor>()
+}
 
 impl Service for ServiceOutageMonitor {
     const NAME: &'static str = "service-outage-monitor";

@@ -1,5 +1,5 @@
 //! The process: see the library.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<service_outage_monitor::ServiceOutageMonitor>()
+    runtime::main(&service_outage_monitor::service())
 }

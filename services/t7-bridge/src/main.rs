@@ -1,5 +1,5 @@
 //! The process `t7-bridge`.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<t7_bridge::T7Bridge>()
+    runtime::main(&t7_bridge::service())
 }

@@ -28,7 +28,7 @@ use contracts::velocloud::{
     LinksConfiguration, LinksMetricInfo, LinksWithEdgeInfo, NetworkEnterpriseEdges, NetworkGatewayList,
 };
 use futures::future::join_all;
-use runtime::{Context, Service};
+use runtime::{Context, Runnable, Service};
 
 use crate::config::Config;
 use crate::credentials::Credentials;
@@ -41,6 +41,12 @@ const FIRST_LOGINS_WITHIN: Duration = Duration::from_secs(5);
 /// The service.
 #[derive(Debug)]
 pub struct VelocloudBridge;
+
+/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
+#[must_use]
+pub fn service() -> Runnable {
+    Runnable::of::<VelocloudBridge>()
+}
 
 impl Service for VelocloudBridge {
     const NAME: &'static str = "velocloud-bridge";

@@ -1,5 +1,5 @@
 //! The process `velocloud-bridge`.
 
 fn main() -> std::process::ExitCode {
-    runtime::main::<velocloud_bridge::VelocloudBridge>()
+    runtime::main(&velocloud_bridge::service())
 }

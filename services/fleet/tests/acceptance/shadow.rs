@@ -1,4 +1,4 @@
-//! A shadow monitor beside its live twin on one simulated world: the same decisions, and nothing touched.
+//! A shadow monitor beside its live twin on one simulated world: the same decisions, and nothing touched (promise P8).
 //!
 //! Both run in lock-step, the shadow first, so that it never sees what its twin is about to do. Each has a clock of its
 //! own; a turn is over when no job runs and none is due.
@@ -76,6 +76,7 @@ async fn a_shadow_records_what_its_live_twin_carries_out_and_writes_nowhere() {
     let (recorded, done) = (intents(&records, Mode::Shadow), intents(&records, Mode::Live));
     assert_eq!(difference(&done, &recorded), [], "only the live twin decided so");
     assert_eq!(difference(&recorded, &done), [], "only the shadow decided so");
+    assert_eq!(by_device(&recorded), by_device(&done), "in the same order for each device");
     let actions: BTreeSet<&str> = done.iter().map(|intent| intent.action.as_str()).collect();
     let expected = [
         "append_note",
@@ -229,6 +230,15 @@ fn intents(records: &[Record], mode: Mode) -> Vec<Intent> {
         .collect()
 }
 
+/// The decisions about each device, in order.
+fn by_device(intents: &[Intent]) -> BTreeMap<&str, Vec<&Intent>> {
+    let mut devices = BTreeMap::<_, Vec<_>>::new();
+    for intent in intents {
+        devices.entry(intent.device.as_str()).or_default().push(intent);
+    }
+    devices
+}
+
 /// What is in `some` more often than in `others`.
 fn difference(some: &[Intent], others: &[Intent]) -> Vec<Intent> {
     let mut left = others.to_vec();
@@ -304,6 +314,8 @@ impl Cast {
                 world.heal_standby(&self.pair).unwrap();
             }
             55 => drop(world.heal_edge(&self.resolved).unwrap()),
+            // Down again: its ticket is resolved by now.
+            75 => drop(world.break_edge(&self.edge).unwrap()),
             _ => {}
         }
     }

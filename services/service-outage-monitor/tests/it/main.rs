@@ -16,6 +16,5 @@ mod shadow;
 mod tickets;
 mod triage;
 mod triage_trouble;
-mod twins;
 mod unfinished;
 mod world;
