@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use decisions::{Ledger, Step};
 use runtime::Environment;
-use sandbox::{Fault, ThirdParty};
+use sandbox::{Fault, ThirdParty, world::notes::NewNote};
 use serde_json::{Value, json};
 use testkit::OldPeer;
 
@@ -246,12 +247,7 @@ async fn service_outage_monitor_replaces_an_old_one() {
     let stage = Stage::new().await;
     let bridges = stage.run(&BRIDGES).await;
     let cache = stage.run(&["customer-cache"]).await;
-    let mut environment =
-        stage.environment("service-outage-monitor").with("MONITORING__MONITORING_JOB_INTERVAL", "1");
-    for kind in ["LINK_DOWN", "HARD_DOWN", "HA_LINK_DOWN", "HA_SOFT_DOWN", "HA_HARD_DOWN"] {
-        environment = environment.with(format!("MONITORING__QUARANTINE_FOR_EDGES_IN_{kind}_OUTAGE"), "1");
-    }
-    let running = Program::ready("service-outage-monitor", &environment).await;
+    let running = Program::ready("service-outage-monitor", &hurried_monitor(&stage)).await;
     looks_healthy(&running).await;
 
     let edges = stage.edges();
@@ -286,6 +282,48 @@ async fn service_outage_monitor_replaces_an_old_one() {
     }
     assert_eq!(pending, [], "an action has no outcome");
     drop((bridges, cache));
+}
+
+/// The outage monitor with a cycle each second, and quarantines of one.
+fn hurried_monitor(stage: &Stage) -> Environment {
+    let mut environment =
+        stage.environment("service-outage-monitor").with("MONITORING__MONITORING_JOB_INTERVAL", "1");
+    for kind in ["LINK_DOWN", "HARD_DOWN", "HA_LINK_DOWN", "HA_SOFT_DOWN", "HA_HARD_DOWN"] {
+        environment = environment.with(format!("MONITORING__QUARANTINE_FOR_EDGES_IN_{kind}_OUTAGE"), "1");
+    }
+    environment
+}
+
+#[tokio::test]
+async fn the_log_says_what_saved_searches_look_for() {
+    let stage = Stage::new().await;
+    let others = stage.run(&[&BRIDGES[..], &["customer-cache"]].concat()).await;
+    stage.until_cached().await;
+    let edges = stage.edges();
+    // Documented an hour ago: what happened since is to be told.
+    let (told, broken) = (&edges[0], &edges[1]);
+    let ticket = stage.ticket(told, "Ann Example", 2);
+    let note = NewNote {
+        value: "#*MetTel's IPA*#\nTriage (VeloCloud)\n".to_owned(),
+        serials: vec![told.serial.clone()],
+        detail: None,
+        private: false,
+    };
+    let hour_ago = stage.clock.now() - TimeDelta::hours(1);
+    stage.world().with_tickets(|tickets| tickets.add_notes(ticket, &[note], hour_ago)).unwrap();
+    stage.world().break_link(&told.serial, &told.links[0].interface).unwrap();
+
+    let triage = stage.environment("service-outage-monitor-triage");
+    let triage = Program::ready("service-outage-monitor", &triage).await;
+    triage.record("Triage appended to detail").await;
+    triage.record("Triage process finished!").await;
+
+    let monitor = Program::ready("service-outage-monitor", &hurried_monitor(&stage)).await;
+    stage.world().break_edge(&broken.serial).unwrap();
+    monitor.record("Successfully created outage ticket for edge").await;
+    stage.world().heal_edge(&broken.serial).unwrap();
+    monitor.record("Ticket linked to edge was autoresolved!").await;
+    drop(others);
 }
 
 async fn looks_healthy(running: &Program) {

@@ -16,10 +16,10 @@ use sandbox::{
     world::{
         generate::{Oddity, oddity},
         network::{Edge, Link, LinkType},
-        tickets::{ENGINE, NewTicket, Topic},
+        tickets::ENGINE,
     },
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::stage::{BRIDGES, PATIENCE, Setting, Stage, assert_no_restarts, http, run_of, runnable, series};
 
@@ -55,7 +55,7 @@ async fn a_shadow_records_what_its_live_twin_carries_out_and_writes_nowhere() {
     let stage = Stage::with(Setting { edges: 80, clock: Clock::frozen(begin), ..Setting::default() }).await;
     let cast = Cast::of(&stage);
     let others = stage.run(&[&BRIDGES[..], &["customer-cache"]].concat()).await;
-    cache_is_ready(&stage).await;
+    stage.until_cached().await;
     let shadow = Twin::start(&stage, "shadow", begin).await;
     let live = Twin::start(&stage, "live", begin).await;
     let mut received = 0;
@@ -111,15 +111,6 @@ async fn a_shadow_records_what_its_live_twin_carries_out_and_writes_nowhere() {
         twin.hosted.stop().await.unwrap();
     }
     assert_no_restarts(&others);
-}
-
-/// Waits until the customer cache serves its lists.
-async fn cache_is_ready(stage: &Stage) {
-    let old = stage.old_peer().await;
-    let envelope = json!({"request_id": "r-1", "body": {"filter": {}}});
-    while old.request("customer.cache.get", &envelope, PATIENCE).await.envelope()["status"] != 200 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// One of both monitors.
@@ -280,8 +271,8 @@ impl Cast {
             let mut edges = network.edges.iter().enumerate();
             edges.find(|(place, _)| oddity(*place) == Oddity::Pair).unwrap().1.serial.clone()
         });
-        ticket(stage, &anns, "Ann Example", 4);
-        let id = ticket(stage, &resolved, ENGINE, 2);
+        stage.ticket(&anns, "Ann Example", 4);
+        let id = stage.ticket(&resolved, ENGINE, 2);
         let line = stage.world().ticket(id).unwrap().lines[0].id;
         let yesterday = stage.clock.now() - TimeDelta::days(1);
         stage.world().with_tickets(|tickets| tickets.set_line(id, line, true, yesterday)).unwrap();
@@ -314,8 +305,6 @@ impl Cast {
                 world.heal_standby(&self.pair).unwrap();
             }
             55 => drop(world.heal_edge(&self.resolved).unwrap()),
-            // Down again: its ticket is resolved by now.
-            75 => drop(world.break_edge(&self.edge).unwrap()),
             _ => {}
         }
     }
@@ -330,18 +319,4 @@ fn asr_link(edge: &Edge) -> Option<String> {
     let fits = |link: &&Link| link.kind == LinkType::Wired && !link.is_digi() && plain(&link.label);
     let link = edge.links.iter().find(fits)?;
     (edge.links.len() > 1).then(|| link.interface.clone())
-}
-
-fn ticket(stage: &Stage, edge: &Edge, by: &str, severity: i64) -> i64 {
-    let new = NewTicket {
-        client: stage.client_of(edge),
-        site: Some(edge.site),
-        topic: Topic::Outage,
-        serials: vec![edge.serial.clone()],
-        created_by: by.to_owned(),
-        severity,
-        description: None,
-    };
-    let yesterday = stage.clock.now() - TimeDelta::days(1);
-    stage.world().with_tickets(|tickets| tickets.create(new, yesterday))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bus::{Bus, BusOptions};
+use chrono::TimeDelta;
 use fleet::{
     catalogue,
     supervisor::{Instance, Supervisor},
@@ -11,8 +12,12 @@ use prometheus::Registry;
 use runtime::{Clock, Environment, Host, Runnable};
 use sandbox::{
     Running, Sandbox, SandboxOptions, World,
-    world::{network::Edge, tickets::Ticket},
+    world::{
+        network::Edge,
+        tickets::{NewTicket, Ticket, Topic},
+    },
 };
+use serde_json::json;
 use testkit::{Nats, NatsOptions, OldPeer, Redis, RedisOptions};
 
 /// A generous limit for what should come soon. Nothing waits for it unless it is broken.
@@ -119,6 +124,15 @@ impl Stage {
         OldPeer::connect(&self.nats.url(), &self.redis.url()).await
     }
 
+    /// Waits until the customer cache serves its lists.
+    pub(crate) async fn until_cached(&self) {
+        let old = self.old_peer().await;
+        let envelope = json!({"request_id": "r-1", "body": {"filter": {}}});
+        while old.request("customer.cache.get", &envelope, PATIENCE).await.envelope()["status"] != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// A requester of ours.
     pub(crate) async fn bus(&self) -> Bus {
         let options =
@@ -136,6 +150,21 @@ impl Stage {
 
     pub(crate) fn client_of(&self, edge: &Edge) -> i64 {
         self.world().network(|network| network.enterprise_of(edge).unwrap().client)
+    }
+
+    /// A ticket of an edge which somebody opened yesterday.
+    pub(crate) fn ticket(&self, edge: &Edge, by: &str, severity: i64) -> i64 {
+        let new = NewTicket {
+            client: self.client_of(edge),
+            site: Some(edge.site),
+            topic: Topic::Outage,
+            serials: vec![edge.serial.clone()],
+            created_by: by.to_owned(),
+            severity,
+            description: None,
+        };
+        let yesterday = self.clock.now() - TimeDelta::days(1);
+        self.world().with_tickets(|tickets| tickets.create(new, yesterday))
     }
 
     /// Lets the world's time pass, 20 s for each 30 ms, until something is so.
