@@ -138,6 +138,10 @@ impl Account {
     /// Bruin answered that a ticket covers a device.
     pub fn covered(&mut self, world: &World, serial: &str, ticket: i64, code: u16) {
         self.writes += 1;
+        if code == 0 {
+            // A new ticket begins anew (specification, "Behaviour" 10a).
+            self.touched(world.now(), serial);
+        }
         match code {
             0 | 473 => self.allow(world.now(), ticket, serial, "triage note"),
             472 => self.allow(world.now(), ticket, serial, "re-open note"),

@@ -35,6 +35,8 @@ const PATIENCE: TimeDelta = TimeDelta::seconds(2 * 600 + 180 + 60);
 const INTERVAL: TimeDelta = TimeDelta::seconds(600);
 /// A new leader must be there.
 const TAKE_OVER: Duration = Duration::from_secs(15);
+/// The span between two looks whether all is at rest.
+const BREATH: Duration = Duration::from_secs(1);
 /// The longest span between two looks at the promises.
 const LOOK: Duration = Duration::from_secs(300);
 
@@ -211,6 +213,7 @@ impl Stage {
         self.bridges.mend();
         self.account(|account, now| account.say(now, "== everything is back"));
         self.pass(Duration::from_secs(2 * PATIENCE.num_seconds().unsigned_abs() + 600)).await;
+        self.settle().await;
         self.judge_ledgers();
         let account = self.bridges.account.lock();
         Ok(Ran {
@@ -369,6 +372,32 @@ impl Stage {
         });
     }
 
+    /// The end may fall into a cycle: lets it come to rest.
+    async fn settle(&self) {
+        let until = self.clock.now() + INTERVAL;
+        while self.clock.now() < until && !self.unfinished().is_empty() {
+            self.pass(BREATH).await;
+        }
+    }
+
+    /// The actions without an outcome of a monitor that lives. Of a pair the leader may have left some to the other.
+    fn unfinished(&self) -> Vec<String> {
+        let mut unfinished = Vec::new();
+        for replica in self.all.lock().iter().filter(|replica| !replica.wire.is_dead()) {
+            let mut open: BTreeMap<String, i64> = BTreeMap::new();
+            for record in replica.monitor.ledger().kept().iter().filter(|record| record.mode == Mode::Live) {
+                let (action, target, more) = match &record.step {
+                    Step::Intent { action, target, .. } => (action, target, 1),
+                    Step::Outcome { action, target, .. } => (action, target, -1),
+                    Step::Abstained { .. } => continue,
+                };
+                *open.entry(format!("{action} {target}")).or_default() += more;
+            }
+            unfinished.extend(open.into_iter().filter(|(_, left)| *left != 0).map(|(action, _)| action));
+        }
+        if self.scenario.cast == Cast::Pair { Vec::new() } else { unfinished }
+    }
+
     /// What the ledgers of all replicas say in the end.
     fn judge_ledgers(&self) {
         let all = self.all.lock().clone();
@@ -378,31 +407,17 @@ impl Stage {
         let mut intents: BTreeMap<&str, BTreeMap<String, Vec<String>>> = BTreeMap::new();
         for replica in &all {
             let records = replica.monitor.ledger().kept();
-            let mut open: BTreeMap<String, i64> = BTreeMap::new();
             for record in &records {
-                match &record.step {
-                    Step::Intent { action, target, .. } => {
-                        *open.entry(format!("{action} {target}")).or_default() += 1;
-                        let mode = record.mode.as_str();
-                        let of_device =
-                            intents.entry(mode).or_default().entry(record.device.clone()).or_default();
-                        of_device.extend(told(record, action, target));
-                        if action == "schedule_forward" && record.mode == Mode::Live {
-                            *scheduled.entry(record.device.clone()).or_default() += 1;
-                        }
-                    }
-                    Step::Outcome { action, target, .. } => {
-                        *open.entry(format!("{action} {target}")).or_default() -= 1;
-                    }
-                    Step::Abstained { .. } => {}
+                let Step::Intent { action, target, .. } = &record.step else { continue };
+                let of_mode = intents.entry(record.mode.as_str()).or_default();
+                of_mode.entry(record.device.clone()).or_default().extend(told(record, action, target));
+                if action == "schedule_forward" && record.mode == Mode::Live {
+                    *scheduled.entry(record.device.clone()).or_default() += 1;
                 }
             }
-            let live = records.first().is_some_and(|record| record.mode == Mode::Live);
-            if live && !replica.wire.is_dead() && self.scenario.cast != Cast::Pair {
-                for (action, _) in open.iter().filter(|(_, left)| **left != 0) {
-                    account.broken("ledger", now, format!("{action} has no outcome"));
-                }
-            }
+        }
+        for action in self.unfinished() {
+            account.broken("ledger", now, format!("{action} has no outcome"));
         }
         account.every_outage_is_documented(now);
         for replica in &all {
