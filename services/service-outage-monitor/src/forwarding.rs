@@ -48,7 +48,7 @@ impl Monitor {
         let facts = hnoc::Scheduling {
             kind: case.kind,
             trigger,
-            history: self.forwards.history(&key),
+            history: self.forwards.history_on(&key, case.ticket.as_ref()),
             now,
             site: device.edge.offset_hours,
         };

@@ -243,6 +243,22 @@ impl Forwards {
         }
     }
 
+    /// What is known of former forwards of this ticket. In shadow mode there may be one of the same serial on another.
+    pub fn history_on(&self, key: &Key, ticket: Option<&TicketId>) -> History {
+        let on_this = |entry: Entry| entry.ticket.is_some() && entry.ticket.as_ref() == ticket;
+        if self.get(key).is_some_and(on_this) { self.history(key) } else { History::default() }
+    }
+
+    /// Says which ticket a shadow's forward is about, once the live twin has created it.
+    pub fn name(&self, serial: &Serial, ticket: &TicketId) {
+        let mut known = self.known.lock();
+        // Whoever has claimed it compares it with what was claimed.
+        let at_rest = |held: &&mut Held| !matches!(held.entry.state, State::Claimed(_));
+        if let Some(held) = known.get_mut(&self.key(None, serial)).filter(at_rest) {
+            held.entry.ticket.get_or_insert_with(|| ticket.clone());
+        }
+    }
+
     /// Remembers a forward, replacing an earlier one of the same ticket and serial.
     pub async fn put(&self, key: &Key, entry: Entry) {
         {
@@ -403,5 +419,22 @@ mod tests {
         assert_eq!(live.key(Some(&TicketId::from(555)), &serial).job(), "_forward_ticket_555_VC1_to_hnoc");
         let shadow = Forwards::new(true);
         assert_eq!(shadow.key(Some(&TicketId::from(555)), &serial), shadow.key(None, &serial));
+    }
+
+    #[tokio::test]
+    async fn a_shadow_tells_the_tickets_of_a_serial_apart() {
+        let (twins, anns) = (TicketId::from(555), TicketId::from(556));
+        let shadow = Forwards::new(true);
+        let predicted = entry(None, 100);
+        let serial = predicted.serial.clone();
+        let key = predicted.key();
+        shadow.put(&key, predicted).await;
+        let known = |ticket| shadow.history_on(&key, ticket).pending.is_some();
+        assert!(!known(Some(&anns)), "the twin did not create it");
+        shadow.name(&serial, &twins);
+        shadow.name(&serial, &anns);
+        assert!(known(Some(&twins)));
+        assert!(!known(Some(&anns)));
+        assert!(!known(None), "a new ticket has no history");
     }
 }

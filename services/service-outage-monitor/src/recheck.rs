@@ -173,11 +173,14 @@ impl Monitor {
         let mut predicted = None;
         if self.shell.is_shadow() {
             let (now, user) = (self.shell.clock.now(), &self.config.autoresolve.system_user);
-            predicted = self.sightings.predict(&job.reads, device, now, user).await.ok();
-            if predicted.is_none() {
+            let Ok(prediction) = self.sightings.predict(&job.reads, device, now, user).await else {
                 work.finish().await;
                 return None;
+            };
+            if let (Some(ticket), true) = (&prediction.covered.ticket, prediction.by_twin) {
+                self.forwards.name(&serial, ticket);
             }
+            predicted = Some(prediction.covered);
         }
         let action =
             Action::CreateTicket { client: device.edge.client.clone(), serial: serial.clone(), kind };

@@ -31,6 +31,15 @@ pub struct Sighting {
     pub predicted: bool,
 }
 
+/// What a shadow expects ticket creation to answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prediction {
+    /// The answer.
+    pub covered: Covered,
+    /// Whether its ticket was created by the live twin, as far as its creator tells.
+    pub by_twin: bool,
+}
+
 /// The present outages.
 #[derive(Default)]
 pub struct Sightings(Mutex<HashMap<Serial, Sighting>>);
@@ -59,7 +68,7 @@ impl Sightings {
         device: &Device,
         now: DateTime<Utc>,
         system_user: &str,
-    ) -> Result<Covered, Unanswered> {
+    ) -> Result<Prediction, Unanswered> {
         let (client, serial) = (&device.edge.client, device.serial());
         let default = Sighting { since: now, predicted: false };
         let sighting = self.0.lock().get(serial).copied().unwrap_or(default);
@@ -72,9 +81,10 @@ impl Sightings {
             Some(ticket) => Some(reads.details(&ticket.id).await?),
             None => None,
         };
+        let by_twin = open.as_ref().or(resolved.as_ref()).is_some_and(|ticket| ticket.is_by(system_user));
         let covered = expected(sighting, open.zip(details.as_deref()), resolved, serial, system_user);
         self.0.lock().insert(serial.clone(), Sighting { predicted: true, ..sighting });
-        Ok(covered)
+        Ok(Prediction { covered, by_twin })
     }
 }
 
