@@ -29,8 +29,11 @@ use crate::{
 
 /// How long a start waits for the first session.
 const FIRST_LOGIN_WITHIN: Duration = Duration::from_secs(5);
-/// From so many bytes on an answer is large: the rest of it is read when there is a place.
-const LARGE: usize = 4 * 1024 * 1024;
+/// From so many bytes on an answer is large: the rest of it is read when there is a place. As for messages, which leave
+/// NATS for Redis from there on.
+const LARGE: usize = 1024 * 1024;
+/// Up to here the buffer of an answer of unknown length grows step by step; from here it has [`LARGE`] bytes.
+const SMALL: usize = 64 * 1024;
 /// Large answers that are read at the same time, so that memory is bounded whatever a third party sends.
 const LARGE_AT_A_TIME: usize = 4;
 
@@ -429,14 +432,17 @@ async fn rest(
     let mut place = None;
     let mut piece = Some(first);
     while let Some(chunk) = piece {
-        if body.len() + chunk.len() > limit {
+        let needed = body.len() + chunk.len();
+        if needed > limit {
             return Err(CallError::TooLarge(limit));
         }
-        if place.is_none() && body.len() + chunk.len() > LARGE {
+        // In few steps, for a buffer that grows is there twice each time. What is not used takes no memory.
+        if place.is_none() && needed > LARGE {
             // Never closed, so a place always comes, or the deadline does.
             place = large.acquire().await.ok();
-            // At once, for a buffer that grows step by step is there twice each time. What is not used takes no memory.
             body.reserve(announced.unwrap_or(limit).saturating_sub(body.len()));
+        } else if needed > SMALL && body.capacity() < needed {
+            body.reserve(LARGE.max(needed) - body.len());
         }
         body.extend_from_slice(&chunk);
         piece = next(answer).await?;
