@@ -265,7 +265,7 @@ async fn a_request_is_sent_as_any_service_would_send_it() {
         subject: "digi.rebot".to_owned(),
         parameters: None,
         body_file: None,
-        timeout: Some(0.5),
+        timeout: Some(5.0),
         nats: None,
         raw: false,
     };
