@@ -20,10 +20,26 @@ pub fn write(page: &Path, table: &str) -> anyhow::Result<()> {
     std::fs::write(page, text).with_context(|| format!("cannot write {}", page.display()))
 }
 
+/// The table that stands between the markers of a page.
+///
+/// # Errors
+/// When the page cannot be read, or has no markers.
+pub fn read(page: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
+    let table = parts(&text).map(|(_, table, _)| table.trim().to_owned());
+    table.with_context(|| format!("{} has no {BEGIN} .. {END}", page.display()))
+}
+
 fn replaced(page: &str, table: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
+    let (before, _, after) = parts(page)?;
     Some(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", table.trim()))
+}
+
+/// What stands before, between and after the markers.
+fn parts(page: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (between, after) = rest.split_once(END)?;
+    Some((before, between, after))
 }
 
 /// Processor, memory, kernel, servers, date, and what else the machine did: `load_before` is the [`load`] at the start.
@@ -70,5 +86,6 @@ mod tests {
         let expected = format!("# Page\n{BEGIN}\n\n| new |\n\n{END}\nEnd\n");
         assert_eq!(replaced(&page, "| new |\n"), Some(expected));
         assert_eq!(replaced("# Page", "x"), None);
+        assert_eq!(parts(&page), Some(("# Page\n", "\nold\n", "\nEnd\n")));
     }
 }

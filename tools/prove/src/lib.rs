@@ -41,16 +41,20 @@ mod worlds;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::experiment::{Effort, Experiment, Lab, Outcome};
 use crate::report::Report;
 
 /// The seed of the short form, which is a test and the same each time.
 const SEED: u64 = 20_220_131;
+
+/// How long experiments may take to end when they are told to.
+const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// Makes the experiments that prove what the engine promises.
 #[derive(Parser)]
@@ -70,7 +74,8 @@ struct Options {
     /// Keep the services' logs there.
     #[arg(long, value_name = "FOLDER")]
     logs: Option<PathBuf>,
-    /// The page whose table is written. Default: docs/proof.md when all are made, else none.
+    /// The page whose table is written; rows of experiments that are not made stay. Default: docs/proof.md when all are
+    /// made, else none.
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
     /// Name the experiments with what they do.
@@ -118,13 +123,34 @@ pub fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run(options)));
+        .and_then(|runtime| {
+            let result = runtime.block_on(async {
+                tokio::select! {
+                    result = run(options) => result,
+                    // What is dropped now takes its services and servers along.
+                    () = told_to_end() => Err(anyhow::anyhow!("told to end")),
+                }
+            });
+            runtime.shutdown_timeout(END_WITHIN);
+            result
+        });
     match result {
         Ok(code) => code,
         Err(error) => {
             eprintln!("prove: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Returns at Ctrl-C and at SIGTERM.
+async fn told_to_end() {
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminated.recv() => {}
+        Ok(()) = tokio::signal::ctrl_c() => {}
     }
 }
 
@@ -160,7 +186,9 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
     }
     let all_in_full = effort == Effort::Full && options.experiments.is_empty();
     if let Some(page) = options.page.or_else(|| all_in_full.then(|| PathBuf::from("docs/proof.md"))) {
-        measure::page::write(&page, &report.table())?;
+        // Of one that was all made anew nothing is kept.
+        let before = if options.experiments.is_empty() { String::new() } else { measure::page::read(&page)? };
+        measure::page::write(&page, &report.table(&before))?;
         println!("written to {}", page.display());
     }
     println!("{}", report.summary());

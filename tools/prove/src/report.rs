@@ -1,8 +1,8 @@
 //! One line for each experiment as it ends, and the table of `docs/proof.md`.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use measure::{figures::time, page};
 
 use crate::experiment::{Effort, Experiment, Outcome};
@@ -14,6 +14,8 @@ struct Entry {
     promises: String,
     seed: u64,
     took: Duration,
+    /// When it ended.
+    made: DateTime<Utc>,
     outcome: Outcome,
 }
 
@@ -39,6 +41,7 @@ impl Report {
             promises: promises.join(", "),
             seed,
             took,
+            made: Utc::now(),
             outcome,
         };
         println!("{}", entry.line());
@@ -50,25 +53,21 @@ impl Report {
         self.entries.iter().all(|entry| entry.outcome.holds())
     }
 
-    /// The table in Markdown, with the machine it is from.
-    pub(crate) fn table(&self) -> String {
+    /// The table in Markdown, with the machine it is from. Of the table `before` it keeps the rows of experiments that
+    /// were not made now.
+    pub(crate) fn table(&self, before: &str) -> String {
         let effort = self.effort.pick("Short form: less of everything. ", "");
         let mut text = format!("{effort}{}\n\n", page::machine(&self.load_before));
         text.push_str("| experiment | proves | figures | what must be so: what was found | verdict |\n");
         text.push_str("| --- | --- | --- | --- | --- |\n");
-        for entry in &self.entries {
-            let _ = writeln!(
-                text,
-                "| **{}** (seed {}, {}): {} | {} | {} | {} | {} |",
-                entry.name,
-                entry.seed,
-                time(entry.took),
-                cell(entry.about),
-                entry.promises,
-                cell(&entry.figures("; ")),
-                cell(&entry.checks()),
-                entry.verdict()
-            );
+        for experiment in crate::all() {
+            let name = experiment.name();
+            let made = self.entries.iter().find(|entry| entry.name == name).map(Entry::row);
+            let kept = || before.lines().find(|line| line.starts_with(&beginning(name))).map(str::to_owned);
+            if let Some(row) = made.or_else(kept) {
+                text.push_str(&row);
+                text.push('\n');
+            }
         }
         text
     }
@@ -86,7 +85,27 @@ impl Report {
     }
 }
 
+/// How the row of an experiment begins.
+fn beginning(name: &str) -> String {
+    format!("| **{name}** (")
+}
+
 impl Entry {
+    fn row(&self) -> String {
+        format!(
+            "{}{}, seed {}, {}): {} | {} | {} | {} | {} |",
+            beginning(self.name),
+            self.made.format("%Y-%m-%d %H:%M"),
+            self.seed,
+            time(self.took),
+            cell(self.about),
+            self.promises,
+            cell(&self.figures("; ")),
+            cell(&self.checks()),
+            self.verdict()
+        )
+    }
+
     fn line(&self) -> String {
         let Self { name, promises, seed, took, .. } = self;
         let proves = if promises.is_empty() { String::new() } else { format!(" [{promises}]") };
@@ -127,6 +146,33 @@ fn cell(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn entry(name: &'static str, outcome: Outcome) -> Entry {
+        let (about, promises, made) = ("b", "P1".to_owned(), DateTime::UNIX_EPOCH);
+        Entry { name, about, promises, seed: 7, took: Duration::from_secs(2), made, outcome }
+    }
+
+    #[test]
+    fn rows_of_experiments_that_are_not_made_stay_in_their_order() {
+        let report = |names: &[&'static str]| Report {
+            entries: names.iter().map(|name| entry(name, Outcome::default())).collect(),
+            ..Report::new(Effort::Full)
+        };
+        let rows = |table: &str| -> Vec<String> {
+            let rows = table.lines().filter(|line| line.starts_with("| **"));
+            rows.map(|row| row.split_inclusive(')').next().unwrap_or_default().to_owned()).collect()
+        };
+        let before = report(&["worlds", "scale", "soak"]).table("").replace("seed 7", "seed 6");
+        assert_eq!(
+            rows(&report(&["hostile", "scale"]).table(&before)),
+            [
+                "| **worlds** (1970-01-01 00:00, seed 6, 2.00 s)",
+                "| **hostile** (1970-01-01 00:00, seed 7, 2.00 s)",
+                "| **scale** (1970-01-01 00:00, seed 7, 2.00 s)",
+                "| **soak** (1970-01-01 00:00, seed 6, 2.00 s)",
+            ]
+        );
+    }
+
     #[test]
     fn a_line_has_figures_checks_and_verdict() {
         let mut outcome = Outcome::default();
@@ -134,8 +180,7 @@ mod tests {
         outcome.none("lost", 0);
         outcome.check("doubled", false, "2 | 3");
         outcome.skip("c");
-        let took = Duration::from_secs(2);
-        let entry = Entry { name: "a", about: "b", promises: "P1".to_owned(), seed: 7, took, outcome };
+        let entry = entry("a", outcome);
         let expected = "a [P1] seed 7, 2.00 s: requests 12. lost: 0; doubled: 2 | 3 **(fails)**; skipped: c. \
                         Verdict: **fails**";
         assert_eq!(entry.line(), expected);
