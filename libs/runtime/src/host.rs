@@ -108,6 +108,21 @@ impl Runnable {
     }
 }
 
+/// `service!(Greeter)` writes the library's `pub fn service() -> Runnable` for its [`Service`](crate::Service) `Greeter`.
+///
+/// It belongs beside the service: the tasks of a service are compiled where the first [`Runnable`] of it is made, so they
+/// are in its library, not once more in each program that runs or tests it.
+#[macro_export]
+macro_rules! service {
+    ($service:ty) => {
+        /// The service as a value.
+        #[must_use]
+        pub fn service() -> $crate::Runnable {
+            $crate::Runnable::of::<$service>()
+        }
+    };
+}
+
 impl std::fmt::Debug for Runnable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Runnable").field(&self.name).finish()

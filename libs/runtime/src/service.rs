@@ -35,9 +35,11 @@ const CUT_WITHIN: Duration = Duration::from_millis(100);
 /// One service of the fleet.
 ///
 /// ```
-/// use runtime::{Context, Environment, Runnable, Service};
+/// use runtime::{Context, Environment, Service};
 ///
 /// struct Greeter;
+///
+/// runtime::service!(Greeter);
 ///
 /// impl Service for Greeter {
 ///     const NAME: &'static str = "greeter";
@@ -51,8 +53,8 @@ const CUT_WITHIN: Duration = Duration::from_millis(100);
 ///     }
 /// }
 ///
-/// // main.rs: fn main() -> std::process::ExitCode { runtime::main(&Runnable::of::<Greeter>()) }
-/// Runnable::of::<Greeter>().check(&Environment::default()).unwrap();
+/// // main.rs: fn main() -> std::process::ExitCode { runtime::main(&greeter::service()) }
+/// service().check(&Environment::default()).unwrap();
 /// ```
 pub trait Service: Send + Sync + 'static {
     /// Its name as the specification has it, e.g. `bruin-bridge`.

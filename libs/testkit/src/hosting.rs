@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime::{Clock, Environment, Hosted, Runnable, Service};
+use runtime::{Clock, Environment, Hosted, Runnable};
 
 use crate::{Nats, Redis};
 
@@ -23,34 +23,33 @@ pub fn settings(nats: &Nats, redis: &Redis) -> [(&'static str, String); 7] {
     ]
 }
 
-/// Runs service `S` with nothing but this environment; returns when it has started.
+/// Runs a service with nothing but this environment; returns when it has started.
 ///
 /// # Panics
 /// When it does not start.
-pub async fn run<S: Service>(environment: Environment) -> Hosted {
-    run_at::<S>(environment, &Clock::system()).await
+pub async fn run(service: &Runnable, environment: Environment) -> Hosted {
+    run_at(service, environment, &Clock::system()).await
 }
 
 /// The same at a time of the test's own.
 ///
 /// # Panics
 /// When it does not start.
-pub async fn run_at<S: Service>(environment: Environment, clock: &Clock) -> Hosted {
-    let mut service = Hosted::start(&Runnable::of::<S>(), environment, clock.clone());
-    match service.started().await {
-        Ok(_) => service,
-        Err(error) => panic!("{} does not start: {error:#}", S::NAME),
+pub async fn run_at(service: &Runnable, environment: Environment, clock: &Clock) -> Hosted {
+    let mut hosted = Hosted::start(service, environment, clock.clone());
+    match hosted.started().await {
+        Ok(_) => hosted,
+        Err(error) => panic!("{} does not start: {error:#}", service.name()),
     }
 }
 
-/// Why service `S` does not start in this environment: the error with all its causes.
+/// Why a service does not start in this environment: the error with all its causes.
 ///
 /// # Panics
 /// When it does start.
-pub async fn why_not<S: Service>(environment: Environment) -> String {
-    let mut service = Hosted::start(&Runnable::of::<S>(), environment, Clock::system());
-    match service.started().await {
-        Ok(_) => panic!("{} starts", S::NAME),
+pub async fn why_not(service: &Runnable, environment: Environment) -> String {
+    match Hosted::start(service, environment, Clock::system()).started().await {
+        Ok(_) => panic!("{} starts", service.name()),
         Err(error) => format!("{error:#}"),
     }
 }

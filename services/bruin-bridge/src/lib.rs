@@ -43,7 +43,7 @@ use contracts::bruin::{
     TicketContacts, TicketCreation, TicketDetailIds, TicketDetails, TicketOverview, TicketSeverity, Tickets,
     UnpauseTicket,
 };
-use runtime::{Context, Runnable, Service};
+use runtime::{Context, Service};
 
 use crate::bruin::Bruin;
 use crate::subject::serve;
@@ -51,11 +51,7 @@ use crate::subject::serve;
 /// The service.
 pub struct BruinBridge;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<BruinBridge>()
-}
+runtime::service!(BruinBridge);
 
 impl Service for BruinBridge {
     const NAME: &'static str = "bruin-bridge";

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bus::{Call, Reply};
 use contracts::cts::{Change, CreateDispatch, GetDispatches, NewDispatch, Selection, UpdateDispatch};
-use runtime::{Context, Runnable, Service};
+use runtime::{Context, Service};
 use salesforce::{Failure, Organisation, Ours, read_until};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -29,11 +29,7 @@ const MOST_PAGES: usize = 200;
 #[derive(Debug)]
 pub struct CtsBridge;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<CtsBridge>()
-}
+runtime::service!(CtsBridge);
 
 impl Service for CtsBridge {
     const NAME: &'static str = "cts-bridge";

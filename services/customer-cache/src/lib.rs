@@ -21,18 +21,14 @@ use std::sync::Arc;
 
 use caching::Notifier;
 use contracts::customer_cache::GetCustomerCache;
-use runtime::{AtStart, Context, Runnable, Service};
+use runtime::{AtStart, Context, Service};
 
 use crate::{config::Config, refresh::Refresh, serving::Serving, store::Store};
 
 /// The service.
 pub struct CustomerCache;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<CustomerCache>()
-}
+runtime::service!(CustomerCache);
 
 impl Service for CustomerCache {
     const NAME: &'static str = "customer-cache";

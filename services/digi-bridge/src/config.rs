@@ -46,10 +46,9 @@ impl FromEnvironment for Config {
 
 #[cfg(test)]
 mod tests {
-    use runtime::{Environment, Runnable};
+    use runtime::Environment;
 
     use super::*;
-    use crate::DigiBridge;
 
     #[test]
     fn everything_that_is_missing_is_named_at_once() {
@@ -84,7 +83,7 @@ mod tests {
     fn the_name_of_the_environment_may_be_absent() {
         let environment =
             complete().with("NATS_SERVER1", "nats://nats.example").with("REDIS_HOSTNAME", "redis.example");
-        Runnable::of::<DigiBridge>().check(&environment).unwrap();
+        crate::service().check(&environment).unwrap();
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bus::{Call, Reply};
 use contracts::digi::{Reboot, RebootRequest, RecoveryLogs, RecoveryLogsRequest};
-use runtime::{Context, Runnable, Service};
+use runtime::{Context, Service};
 use serde_json::value::RawValue;
 use upstream::{CallError, Response, Settings, Upstream};
 
@@ -27,11 +27,7 @@ const CALL_WITHIN: Duration = Duration::from_secs(80);
 #[derive(Debug)]
 pub struct DigiBridge;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<DigiBridge>()
-}
+runtime::service!(DigiBridge);
 
 impl Service for DigiBridge {
     const NAME: &'static str = "digi-bridge";

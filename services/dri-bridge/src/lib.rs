@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bus::RedisLink;
 use contracts::dri::GetParameters;
-use runtime::{Context, Runnable, Service};
+use runtime::{Context, Service};
 use upstream::{Settings, Upstream};
 
 use crate::config::Config;
@@ -34,11 +34,7 @@ const CALL_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct DriBridge;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<DriBridge>()
-}
+runtime::service!(DriBridge);
 
 impl Service for DriBridge {
     const NAME: &'static str = "dri-bridge";

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bus::{Call, Reply};
 use contracts::email_tagger::{Prediction, PredictionRequest, SaveMetrics, SaveMetricsRequest};
 use kre::{Config, Contract, Model, Reading, Rpc, Unknown};
-use runtime::{Context, Runnable, Service};
+use runtime::{Context, Service};
 use serde_json::Value;
 
 /// Unknown fields are ignored; a lone tag is a list of one (Improve).
@@ -21,11 +21,7 @@ const READING: Reading = Reading { unknown: Unknown::Ignored, lone_elements: tru
 #[derive(Debug)]
 pub struct EmailTaggerKreBridge;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<EmailTaggerKreBridge>()
-}
+runtime::service!(EmailTaggerKreBridge);
 
 impl Service for EmailTaggerKreBridge {
     const NAME: &'static str = "email-tagger-kre-bridge";

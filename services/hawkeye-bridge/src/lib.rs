@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bus::Limits;
 use contracts::hawkeye::{Probes, TestResults};
-use runtime::{Context, Runnable, Service};
+use runtime::{Context, Service};
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -31,11 +31,7 @@ const KEPT_FOR_REPLY: u32 = 10;
 #[derive(Debug)]
 pub struct HawkeyeBridge;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<HawkeyeBridge>()
-}
+runtime::service!(HawkeyeBridge);
 
 impl Service for HawkeyeBridge {
     const NAME: &'static str = "hawkeye-bridge";

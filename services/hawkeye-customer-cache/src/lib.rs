@@ -21,7 +21,7 @@ use std::sync::Arc;
 use caching::Notifier;
 use contracts::hawkeye_customer_cache::GetHawkeyeCustomerCache;
 use prometheus::Gauge;
-use runtime::{AtStart, Context, Runnable, Service};
+use runtime::{AtStart, Context, Service};
 
 use crate::{config::Config, refresh::Refresh, store::Store};
 
@@ -29,11 +29,7 @@ use crate::{config::Config, refresh::Refresh, store::Store};
 #[derive(Debug)]
 pub struct HawkeyeCustomerCache;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<HawkeyeCustomerCache>()
-}
+runtime::service!(HawkeyeCustomerCache);
 
 impl Service for HawkeyeCustomerCache {
     const NAME: &'static str = "hawkeye-customer-cache";

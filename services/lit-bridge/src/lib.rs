@@ -15,7 +15,7 @@ use contracts::lit::{
     CancelDispatch, Cancellation, Change, CreateDispatch, GetDispatches, NewDispatch, Selection,
     UpdateDispatch, Upload, UploadFile,
 };
-use runtime::{Context, Runnable, Service};
+use runtime::{Context, Service};
 use salesforce::{Failure, Organisation, Ours, read_until};
 use tokio::time::Instant;
 
@@ -26,11 +26,7 @@ use crate::config::{Config, LIT};
 #[derive(Debug)]
 pub struct LitBridge;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<LitBridge>()
-}
+runtime::service!(LitBridge);
 
 impl Service for LitBridge {
     const NAME: &'static str = "lit-bridge";

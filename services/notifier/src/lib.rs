@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use contracts::notifier::{MarkEmailRead, ReadMailbox, SendEmail, SendSlack, SendSms};
-use runtime::{Context, Runnable, Service};
+use runtime::{Context, Service};
 use tokio::time::Instant;
 use upstream::{NoLogin, Settings, Upstream};
 use url::Url;
@@ -48,11 +48,7 @@ fn answer_by(deadline: Instant) -> Instant {
 #[derive(Debug)]
 pub struct Notifier;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<Notifier>()
-}
+runtime::service!(Notifier);
 
 impl Service for Notifier {
     const NAME: &'static str = "notifier";

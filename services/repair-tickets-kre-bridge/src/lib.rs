@@ -13,7 +13,7 @@ use contracts::repair_tickets::{
     SaveOutputs, Saved,
 };
 use kre::{CallError, Config, Contract, Model, Reading, Rpc, Unknown};
-use runtime::{Context, Runnable, Service};
+use runtime::{Context, Service};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -37,11 +37,7 @@ const READING: Reading = Reading {
 #[derive(Debug)]
 pub struct RepairTicketsKreBridge;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<RepairTicketsKreBridge>()
-}
+runtime::service!(RepairTicketsKreBridge);
 
 impl Service for RepairTicketsKreBridge {
     const NAME: &'static str = "repair-tickets-kre-bridge";

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use runtime::{Context, Runnable, Service};
+use runtime::{Context, Service};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -271,11 +271,7 @@ impl Drop for Running {
     }
 }
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<Sandbox>()
-}
+runtime::service!(Sandbox);
 
 impl Service for Sandbox {
     const NAME: &'static str = "sandbox";

@@ -44,18 +44,14 @@ pub mod unfinished;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use runtime::{Context, Runnable, Service};
+use runtime::{Context, Service};
 
 use crate::{config::Settings, monitor::Monitor, triage::Triage};
 
 /// The service, in either mode.
 pub struct ServiceOutageMonitor;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<ServiceOutageMonitor>()
-}
+runtime::service!(ServiceOutageMonitor);
 
 impl Service for ServiceOutageMonitor {
     const NAME: &'static str = "service-outage-monitor";

@@ -16,7 +16,7 @@ use contracts::t7::{
     Prediction, PredictionRequest, ticket_id,
 };
 use kre::{CallError, Contract, Model, Reading, Rpc, Unknown};
-use runtime::{Context, Runnable, Service};
+use runtime::{Context, Service};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -33,11 +33,7 @@ const LOGGED: usize = 200;
 #[derive(Debug)]
 pub struct T7Bridge;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<T7Bridge>()
-}
+runtime::service!(T7Bridge);
 
 impl Service for T7Bridge {
     const NAME: &'static str = "t7-bridge";

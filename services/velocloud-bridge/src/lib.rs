@@ -28,7 +28,7 @@ use contracts::velocloud::{
     LinksConfiguration, LinksMetricInfo, LinksWithEdgeInfo, NetworkEnterpriseEdges, NetworkGatewayList,
 };
 use futures::future::join_all;
-use runtime::{Context, Runnable, Service};
+use runtime::{Context, Service};
 
 use crate::config::Config;
 use crate::credentials::Credentials;
@@ -42,11 +42,7 @@ const FIRST_LOGINS_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct VelocloudBridge;
 
-/// The service as a value. Its tasks are compiled here, not once more in each program that runs or tests it.
-#[must_use]
-pub fn service() -> Runnable {
-    Runnable::of::<VelocloudBridge>()
-}
+runtime::service!(VelocloudBridge);
 
 impl Service for VelocloudBridge {
     const NAME: &'static str = "velocloud-bridge";

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bus::{Bus, BusOptions};
-use runtime::Service;
 use sandbox::kre::Prepared;
 use sandbox::{Fault, Mode, Running};
 use serde_json::{Value, json};
@@ -42,7 +41,7 @@ fn slow() -> Prepared {
 
 /// The host of the model, as the bridge's setting names it.
 fn host<B: Bridge>(sandbox: &Running) -> String {
-    let settings = sandbox.environment_for(B::Service::NAME);
+    let settings = sandbox.environment_for(B::service().name());
     let (_, target) = settings.into_iter().find(|(name, _)| name == "KRE_BASE_URL").unwrap();
     target.strip_suffix(":443").unwrap().to_owned()
 }
@@ -270,7 +269,7 @@ pub async fn a_ca_file_without_certificates_stops_the_start_by_name<B: Bridge>()
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     // By TLS: the sandbox's override for the model speaks plainly and needs no authority.
     let settings = [(B::CA_FILE, file), ("UPSTREAM_OVERRIDES", "")];
-    let error = testkit::why_not::<B::Service>(environment::<B>(&stage, &sandbox, &settings)).await;
+    let error = testkit::why_not(&B::service(), environment::<B>(&stage, &sandbox, &settings)).await;
     assert!(error.contains("Cargo.toml"), "{error}");
 }
 

@@ -16,7 +16,7 @@
 pub mod cases;
 mod scene;
 
-use runtime::Service;
+use runtime::Runnable;
 use sandbox::ThirdParty;
 use serde_json::{Map, Value};
 
@@ -48,14 +48,15 @@ pub struct Outcome {
 
 /// What the tests have to know of a bridge.
 pub trait Bridge {
-    /// The service.
-    type Service: Service;
     /// Its model.
     const MODEL: ThirdParty;
     /// The model's name among the labels of `kre_calls_total`.
     const LABEL: &'static str;
     /// The setting that names a file with certificate authorities.
     const CA_FILE: &'static str = "KRE_TLS_CA_FILE";
+
+    /// The service.
+    fn service() -> Runnable;
 
     /// Its read.
     fn question() -> Ask;

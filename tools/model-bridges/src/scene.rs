@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use runtime::{Environment, Hosted, Service};
+use runtime::{Environment, Hosted};
 use sandbox::kre::{ModelCall, Prepared};
 use sandbox::{Running, Sandbox, SandboxOptions};
 use serde_json::{Map, Value};
@@ -31,7 +31,7 @@ impl<B: Bridge> Scene<B> {
 
     /// Starts the bridge in what stands already.
     pub(crate) async fn on(stage: Stage, sandbox: Running, settings: &[(&str, &str)]) -> Self {
-        let service = testkit::run::<B::Service>(environment::<B>(&stage, &sandbox, settings)).await;
+        let service = testkit::run(&B::service(), environment::<B>(&stage, &sandbox, settings)).await;
         Self { stage, sandbox, service, of: PhantomData }
     }
 
@@ -74,8 +74,9 @@ impl<B: Bridge> Scene<B> {
 
 /// What stands around the bridge.
 pub(crate) async fn surroundings<B: Bridge>() -> (Stage, Running) {
+    let service = B::service();
     let sandbox = Sandbox::start(SandboxOptions { edges: 10, ..Default::default() });
-    let (stage, sandbox) = tokio::join!(Stage::start(B::Service::NAME), sandbox);
+    let (stage, sandbox) = tokio::join!(Stage::start(service.name()), sandbox);
     (stage, sandbox.unwrap())
 }
 
@@ -85,7 +86,7 @@ pub(crate) fn environment<B: Bridge>(
     sandbox: &Running,
     settings: &[(&str, &str)],
 ) -> Environment {
-    Environment::from_iter(sandbox.environment_for(B::Service::NAME))
+    Environment::from_iter(sandbox.environment_for(B::service().name()))
         .merged(&Environment::from_iter(stage.environment()))
         .merged(&settings.iter().copied().collect())
 }

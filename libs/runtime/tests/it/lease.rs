@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::candidates::{Candidate, Gate, Referee, until};
 use async_nats::jetstream;
 use rand::RngExt;
-use runtime::{Context, DecisionMode, Environment, Hosted, LEASE_BUCKET, Leadership, Lease, Service};
+use runtime::{
+    Context, DecisionMode, Environment, Hosted, LEASE_BUCKET, Leadership, Lease, Runnable, Service,
+};
 use testkit::{Nats, Redis};
 
 /// The one who leads, once there is one.
@@ -181,7 +183,7 @@ async fn service(nats: &Nats, redis: &Redis, election: &str) -> Hosted {
     let environment = Environment::from_iter(testkit::settings(nats, redis))
         .with("ENVIRONMENT_NAME", "test")
         .with("LEADER_ELECTION", election);
-    let service = testkit::run::<Monitor>(environment).await;
+    let service = testkit::run(&Runnable::of::<Monitor>(), environment).await;
     until("it is ready", || service.host.not_ready().is_empty()).await;
     service
 }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use parking_lot::Mutex;
 use redis::{AsyncCommands, RedisResult};
-use runtime::{Clock, Environment, Hosted, Service};
+use runtime::{Clock, Environment, Hosted, Runnable};
 use serde_json::{Value, json};
 
 use super::{
@@ -104,38 +104,38 @@ impl Stage {
         Self { nats, redis, upstream, peers, requester, name, refused, cookies, stored: Mutex::default() }
     }
 
-    /// The stage of service `S` and the service on it, with some settings more; returns when it has started.
+    /// The stage of a service and the service on it, with some settings more; returns when it has started.
     ///
     /// # Panics
     /// When it does not start.
-    pub async fn with<S: Service>(settings: &[(&str, &str)]) -> (Self, Hosted) {
-        let stage = Self::start(S::NAME).await;
-        let service = stage.run::<S>(settings).await;
-        (stage, service)
+    pub async fn with(service: &Runnable, settings: &[(&str, &str)]) -> (Self, Hosted) {
+        let stage = Self::start(service.name()).await;
+        let running = stage.run(service, settings).await;
+        (stage, running)
     }
 
-    /// Runs service `S` with [`Self::environment`] and some settings more; returns when it has started.
+    /// Runs a service with [`Self::environment`] and some settings more; returns when it has started.
     ///
     /// # Panics
     /// When it does not start.
-    pub async fn run<S: Service>(&self, settings: &[(&str, &str)]) -> Hosted {
-        self.run_at::<S>(&Clock::system(), settings).await
+    pub async fn run(&self, service: &Runnable, settings: &[(&str, &str)]) -> Hosted {
+        self.run_at(service, &Clock::system(), settings).await
     }
 
     /// The same at a time of the test's own.
     ///
     /// # Panics
     /// When it does not start.
-    pub async fn run_at<S: Service>(&self, clock: &Clock, settings: &[(&str, &str)]) -> Hosted {
-        hosting::run_at::<S>(self.settings(settings), clock).await
+    pub async fn run_at(&self, service: &Runnable, clock: &Clock, settings: &[(&str, &str)]) -> Hosted {
+        hosting::run_at(service, self.settings(settings), clock).await
     }
 
-    /// Why service `S` does not start with such settings: the error with all its causes.
+    /// Why a service does not start with such settings: the error with all its causes.
     ///
     /// # Panics
     /// When it does start.
-    pub async fn why_not<S: Service>(&self, settings: &[(&str, &str)]) -> String {
-        hosting::why_not::<S>(self.settings(settings)).await
+    pub async fn why_not(&self, service: &Runnable, settings: &[(&str, &str)]) -> String {
+        hosting::why_not(service, self.settings(settings)).await
     }
 
     fn settings(&self, more: &[(&str, &str)]) -> Environment {

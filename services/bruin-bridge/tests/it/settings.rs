@@ -1,7 +1,6 @@
 //! What the bridge wants to be told before it starts.
 
-use bruin_bridge::BruinBridge;
-use runtime::{Environment, Runnable};
+use runtime::Environment;
 
 fn complete() -> Environment {
     Environment::from([
@@ -17,12 +16,12 @@ fn complete() -> Environment {
 
 #[test]
 fn a_complete_environment_is_accepted() {
-    Runnable::of::<BruinBridge>().check(&complete()).unwrap();
+    bruin_bridge::service().check(&complete()).unwrap();
 }
 
 #[test]
 fn everything_that_is_missing_is_named_at_once() {
-    let problems = Runnable::of::<BruinBridge>().check(&Environment::default()).unwrap_err().to_string();
+    let problems = bruin_bridge::service().check(&Environment::default()).unwrap_err().to_string();
     for name in
         ["BRUIN_BASE_URL", "BRUIN_LOGIN_URL", "BRUIN_CLIENT_ID", "BRUIN_CLIENT_SECRET", "NATS_SERVER1"]
     {
@@ -39,8 +38,7 @@ fn what_is_wrong_is_named_without_secrets() {
         ("BRUIN_MAX_IN_FLIGHT", "-1"),
         ("BRUIN_CA_FILE", "no/such/file.pem"),
     ] {
-        let problems =
-            Runnable::of::<BruinBridge>().check(&complete().with(name, value)).unwrap_err().to_string();
+        let problems = bruin_bridge::service().check(&complete().with(name, value)).unwrap_err().to_string();
         assert!(problems.contains(name), "{name}: {problems}");
         assert!(!problems.contains("secret-one"), "{problems}");
     }

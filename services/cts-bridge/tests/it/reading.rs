@@ -1,6 +1,5 @@
 //! `cts.dispatch.get` over real NATS, Redis and HTTP.
 
-use cts_bridge::CtsBridge;
 use redis::AsyncCommands as _;
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
@@ -32,7 +31,7 @@ fn asked(stage: &Stage) -> Vec<String> {
 
 #[tokio::test]
 async fn one_is_asked_for_by_its_number_and_comes_as_it_is() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     stage.upstream.answer(query(&["S-100001"]));
     assert_eq!(stage.ask(GET, json!({"dispatch_number": "S-100001"})).await, (200, result(&["S-100001"])));
     let call = stage.upstream.calls_to("/query/").remove(0);
@@ -45,7 +44,7 @@ async fn one_is_asked_for_by_its_number_and_comes_as_it_is() {
 
 #[tokio::test]
 async fn the_login_is_as_specified() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     assert!(stage.upstream.until(PATIENCE, |calls| logins(calls) == 1).await);
     let call = stage.upstream.take_calls().remove(0);
     assert_eq!(call.header("content-type"), Some("text/xml"));
@@ -62,7 +61,7 @@ async fn the_login_is_as_specified() {
 
 #[tokio::test]
 async fn unknown_null_and_evil_numbers_find_nothing_but_are_asked_for() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     stage.upstream.answer(query(&[]));
     for (number, literal) in [
         (json!("S-999999"), "'S-999999'"),
@@ -82,7 +81,8 @@ async fn unknown_null_and_evil_numbers_find_nothing_but_are_asked_for() {
 #[tokio::test]
 async fn all_are_asked_for_and_production_has_a_field_more() {
     for (environment, fields) in [("dev", 68), ("production", 69), ("other", 68)] {
-        let (stage, _running) = Stage::with::<CtsBridge>(&[("CURRENT_ENVIRONMENT", environment)]).await;
+        let (stage, _running) =
+            Stage::with(&cts_bridge::service(), &[("CURRENT_ENVIRONMENT", environment)]).await;
         stage.upstream.answer(query(&["S-2", "S-1"]));
         assert_eq!(stage.ask(GET, json!({})).await, (200, result(&["S-2", "S-1"])));
         let soql = asked(&stage).remove(0);
@@ -98,7 +98,7 @@ async fn all_are_asked_for_and_production_has_a_field_more() {
 
 #[tokio::test]
 async fn only_ours_are_those_with_a_key_in_redis() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     let mut redis = stage.redis.connection().await;
     for (key, value) in
         [("dev-S-2", r#"{"ticket_id":"1"}"#), ("dev-S-4", ""), ("other-S-1", "x"), ("S-3", "x")]
@@ -119,7 +119,7 @@ async fn only_ours_are_those_with_a_key_in_redis() {
 
 #[tokio::test]
 async fn without_redis_nobody_knows_which_are_ours() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     stage.upstream.answer(query(&["S-1"]));
     stage.redis.kill9();
     let (status, text) = stage.ask(GET, json!({"igz_dispatches_only": true})).await;
@@ -140,7 +140,7 @@ fn page(names: &[&str], next: Option<&str>) -> Value {
 
 #[tokio::test]
 async fn all_pages_become_one_result_also_when_the_session_ends_in_between() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     let more = |locator: &str| format!("^/cts/services/data/v42.0/query/{locator}$");
     stage.upstream.rules(vec![
         Rule::on("GET", QUERY).json(&page(&["S-1", "S-2"], Some("01gA-2"))),
@@ -159,7 +159,7 @@ async fn all_pages_become_one_result_also_when_the_session_ends_in_between() {
 
 #[tokio::test]
 async fn a_result_that_never_ends_or_leads_elsewhere_is_refused() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     let endless = page(&["S-1"], Some("01gA-1"));
     stage.upstream.answer(Rule::on("GET", "^/cts/services/data/v42.0/query/").json(&endless));
     let (status, text) = stage.ask(GET, json!({})).await;
@@ -173,7 +173,7 @@ async fn a_result_that_never_ends_or_leads_elsewhere_is_refused() {
 
 #[tokio::test]
 async fn a_refused_session_is_renewed_once_for_all_and_then_is_the_answer() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     stage.upstream.rules(vec![query(&["S-1"])]);
     assert_eq!(stage.ask(GET, json!({})).await.0, 200);
     let refused = Rule::on("GET", QUERY).status(401).json(&json!([{"errorCode": "INVALID_SESSION_ID"}]));
@@ -192,7 +192,7 @@ async fn a_refused_session_is_renewed_once_for_all_and_then_is_the_answer() {
 
 #[tokio::test]
 async fn every_refusal_is_a_500_at_once_that_names_class_url_and_answer() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     for (status, class) in [
         (300, "More than one record for https://cts.example.test/"),
         (400, "Malformed request https://cts.example.test/"),
@@ -218,7 +218,7 @@ async fn every_refusal_is_a_500_at_once_that_names_class_url_and_answer() {
 
 #[tokio::test]
 async fn passing_trouble_is_tried_again_and_lasting_trouble_is_told() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     for (trouble, text) in [
         (Rule::on("GET", QUERY).text("<html>Maintenance</html>"), "the answer is not as expected: not JSON"),
         (
@@ -245,7 +245,7 @@ async fn without_a_login_the_reply_says_so_and_the_next_one_is_tried_on_demand()
     let fault = "<Fault><faultcode>INVALID_LOGIN</faultcode><detail><sf:exceptionCode>INVALID_LOGIN</sf:exceptionCode>\
                  <sf:exceptionMessage>Invalid username, password, security token</sf:exceptionMessage></detail></Fault>";
     stage.upstream.rules(vec![Rule::on("POST", LOGIN).status(500).text(fault)]);
-    let _running = stage.run::<CtsBridge>(&[]).await;
+    let _running = stage.run(&cts_bridge::service(), &[]).await;
     let (status, text) = stage.ask(GET, json!({})).await;
     let text = text.as_str().unwrap();
     assert_eq!(status, 503);
@@ -265,19 +265,19 @@ async fn a_session_is_renewed_before_it_ends() {
     let short = "<serverUrl>https://cts-api.example.test/x</serverUrl><sessionId>s</sessionId>\
                  <sessionSecondsValid>1</sessionSecondsValid>";
     stage.upstream.fallback(vec![Rule::on("POST", LOGIN).text(&format!("<result>{short}</result>"))]);
-    let _running = stage.run::<CtsBridge>(&[]).await;
+    let _running = stage.run(&cts_bridge::service(), &[]).await;
     assert!(stage.upstream.until(PATIENCE, |calls| logins(calls) >= 3).await);
 }
 
 #[tokio::test]
 async fn the_instance_of_a_new_session_counts() {
-    let (stage, running) = Stage::with::<CtsBridge>(&[("UPSTREAM_OVERRIDES", "")]).await;
+    let (stage, running) = Stage::with(&cts_bridge::service(), &[("UPSTREAM_OVERRIDES", "")]).await;
     drop(running);
     let overrides = format!(
         "test.salesforce.com={0},cts.example.test={0}/cts,moved.example.test={0}/moved",
         stage.upstream.url()
     );
-    let _running = stage.run::<CtsBridge>(&[("UPSTREAM_OVERRIDES", &overrides)]).await;
+    let _running = stage.run(&cts_bridge::service(), &[("UPSTREAM_OVERRIDES", &overrides)]).await;
     stage.upstream.rules(vec![query(&["S-1"])]);
     assert_eq!(stage.ask(GET, json!({})).await.0, 200);
     let moved =
@@ -292,7 +292,7 @@ async fn the_instance_of_a_new_session_counts() {
 
 #[tokio::test]
 async fn large_results_travel_through_redis_and_few_calls_are_made_at_a_time() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     let note = "n".repeat(200);
     let many: Vec<Value> =
         (0..8_000).map(|n| json!({"Name": format!("S-{n}"), "Site_Notes__c": note})).collect();
@@ -322,7 +322,7 @@ async fn large_results_travel_through_redis_and_few_calls_are_made_at_a_time() {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_answered_400_and_the_service_goes_on() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     stage.upstream.answer(query(&[]));
     for payload in
         ["", "hello", "null", "[1]", "{", "\u{0}", r#"{"is_stored":true}"#, "{}", r#"{"body":null}"#]

@@ -1,6 +1,5 @@
 //! The service against the sandbox, as the fleet runs it on one machine.
 
-use cts_bridge::CtsBridge;
 use redis::AsyncCommands as _;
 use runtime::{Environment, Hosted};
 use sandbox::{Fault, Mode, Running, Sandbox, SandboxOptions, ThirdParty};
@@ -25,7 +24,7 @@ async fn stage(sandbox: &Running, environment: &str) -> (Stage, Hosted) {
     let stage = Stage::start("cts-bridge").await;
     let settings = settings(sandbox, environment);
     let environment = Environment::from_iter(stage.environment()).merged(&settings.into_iter().collect());
-    let running = testkit::run::<CtsBridge>(environment).await;
+    let running = testkit::run(&cts_bridge::service(), environment).await;
     (stage, running)
 }
 

@@ -1,7 +1,6 @@
 //! `cts.dispatch.post` and `cts.dispatch.update` over real NATS, Redis and HTTP.
 
 use contracts::cts::REQUIRED_KEYS;
-use cts_bridge::CtsBridge;
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
 use testkit::salesforce::{NO_CACHE, headers, login, sessions};
@@ -26,7 +25,7 @@ fn created() -> Value {
 
 #[tokio::test]
 async fn a_record_is_created_with_the_body_as_it_came() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     stage.upstream.answer(Rule::on("POST", CREATE).status(201).json(&created()));
     let mut body = whole();
     body["job_site_street_2"] = json!(null);
@@ -39,7 +38,7 @@ async fn a_record_is_created_with_the_body_as_it_came() {
 
 #[tokio::test]
 async fn what_salesforce_thinks_of_a_new_record_is_the_reply() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     let refused = json!({"id": null, "success": false, "errors": [{"message": "x"}]});
     for (id, rule, status, body) in [
         ("a", Rule::on("POST", CREATE).json(&refused), 400, refused.clone()),
@@ -67,7 +66,7 @@ async fn what_salesforce_thinks_of_a_new_record_is_the_reply() {
 
 #[tokio::test]
 async fn a_create_whose_outcome_is_not_known_is_never_repeated() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     stage.upstream.rules(vec![Rule::on("POST", CREATE).drops()]);
     let first = stage.ask(POST, whole()).await;
     assert_eq!(first.0, 503);
@@ -77,7 +76,7 @@ async fn a_create_whose_outcome_is_not_known_is_never_repeated() {
 
 #[tokio::test]
 async fn a_create_that_surely_was_not_sent_may_be_repeated() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     stage.upstream.answer(Rule::on("POST", CREATE).status(201).json(&created()));
     stage.upstream.down().await;
     let (status, text) = stage.ask(POST, whole()).await;
@@ -94,7 +93,7 @@ async fn a_create_that_surely_was_not_sent_may_be_repeated() {
 
 #[tokio::test]
 async fn an_expired_session_is_renewed_and_the_write_repeated_once() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     stage.upstream.rules(vec![Rule::on("POST", CREATE).status(201).json(&created())]);
     assert_eq!(stage.ask_as("first", POST, whole()).await.0, 200);
     stage.upstream.rules(vec![
@@ -113,7 +112,7 @@ async fn an_expired_session_is_renewed_and_the_write_repeated_once() {
 
 #[tokio::test]
 async fn fields_are_changed() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     stage.upstream.answer(Rule::on("PATCH", RECORD).status(204));
     assert_eq!(stage.ask(UPDATE, change()).await, (200, json!({})));
     let call = stage.upstream.calls_to("/a26XX").remove(0);
@@ -132,7 +131,7 @@ async fn fields_are_changed() {
 
 #[tokio::test]
 async fn an_id_stays_one_segment_of_the_path() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     stage.upstream.answer(Rule::on("PATCH", "").status(204));
     let with = |id: &str| json!({"dispatch_id": id, "payload": {}});
     assert_eq!(stage.ask_as("a", UPDATE, with("../Account/1?x")).await.0, 200);
@@ -147,7 +146,7 @@ async fn an_id_stays_one_segment_of_the_path() {
 
 #[tokio::test]
 async fn what_is_missing_is_named() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[]).await;
     for (subject, body, text) in [
         (POST, json!(null), r#"Must include "body" in request"#),
         (UPDATE, json!({"payload": {}}), r#"Must include "dispatch_id" in request"#),
@@ -166,7 +165,8 @@ async fn what_is_missing_is_named() {
 #[tokio::test]
 async fn only_dev_may_write_and_the_others_are_told_at_once() {
     for environment in ["production", "staging"] {
-        let (stage, _running) = Stage::with::<CtsBridge>(&[("CURRENT_ENVIRONMENT", environment)]).await;
+        let (stage, _running) =
+            Stage::with(&cts_bridge::service(), &[("CURRENT_ENVIRONMENT", environment)]).await;
         for (subject, body) in [(POST, whole()), (UPDATE, change())] {
             let (status, text) = stage.ask(subject, body).await;
             assert_eq!(status, 501);
@@ -179,7 +179,7 @@ async fn only_dev_may_write_and_the_others_are_told_at_once() {
 
 #[tokio::test]
 async fn a_dry_run_validates_answers_and_sends_nothing() {
-    let (stage, _running) = Stage::with::<CtsBridge>(&[("WRITE_MODE", "dry-run")]).await;
+    let (stage, _running) = Stage::with(&cts_bridge::service(), &[("WRITE_MODE", "dry-run")]).await;
     let (status, body) = stage.ask(POST, whole()).await;
     assert_eq!((status, &body["success"]), (200, &json!(true)));
     assert_eq!(stage.ask(UPDATE, change()).await, (200, json!({})));

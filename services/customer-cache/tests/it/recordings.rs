@@ -8,7 +8,6 @@ use crate::running;
 use crate::running::no_refresh;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use chrono::{DateTime, Utc};
-use customer_cache::CustomerCache;
 use runtime::Clock;
 use serde_json::{Value, json};
 use testkit::PATIENCE;
@@ -62,7 +61,7 @@ fn kept_out(exchange: &Exchange, host: &str) -> Vec<Value> {
 async fn every_recorded_request_is_answered_right() {
     let stage = Stage::start("customer-cache").await;
     no_refresh(&stage).await;
-    let service = stage.run_at::<CustomerCache>(&Clock::system(), &[]).await;
+    let service = stage.run_at(&customer_cache::service(), &Clock::system(), &[]).await;
     let all = stage.exchanges();
     let mut report = Report::default();
     for exchange in all.iter().filter(|exchange| exchange.subject.is_some()) {
@@ -89,7 +88,7 @@ async fn hosts_that_all_fail_are_asked_and_change_nothing() {
     let stage = Stage::start("customer-cache").await;
     stage.peers.answer("get.links.with.edge.info", json!({"body": "links failed", "status": 500})).await;
     stage.peers.answer("notification.slack.request", json!({"status": 200})).await;
-    let service = stage.run_at::<CustomerCache>(&Clock::system(), &[]).await;
+    let service = stage.run_at(&customer_cache::service(), &Clock::system(), &[]).await;
     let told = stage.peers.until(PATIENCE, |requests| {
         requests.iter().any(|request| request.subject == "notification.slack.request")
     });
@@ -200,7 +199,7 @@ async fn the_recorded_refresh_at_the_start_comes_to_the_same_lists_and_mails() {
     }
     stage.peers.recorded(&exchange.peers).await;
     let at: DateTime<Utc> = "2026-11-21T05:22:03Z".parse().unwrap();
-    let service = stage.run_at::<CustomerCache>(&Clock::frozen(at), &[]).await;
+    let service = stage.run_at(&customer_cache::service(), &Clock::frozen(at), &[]).await;
     stage.play(&exchange, &all).await.assert_clean();
     service.stop().await.unwrap();
 }

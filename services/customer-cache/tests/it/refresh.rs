@@ -5,7 +5,6 @@ use crate::running;
 use crate::running::{ask, serials};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use chrono::{DateTime, Utc};
-use customer_cache::CustomerCache;
 use redis::AsyncCommands;
 use runtime::{Clock, Hosted};
 use serde_json::{Value, json};
@@ -67,7 +66,7 @@ async fn refreshed(stage: &Stage, next: &str) {
 async fn a_monitored_edge_is_served_with_everything_known_of_it() {
     let stage = Stage::start("customer-cache").await;
     peers(&stage, &[row("VC1234567", 345, None)]).await;
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    let service = stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
     refreshed(&stage, "01/31/2022, 16:00:00").await;
     let (status, body) =
         ask(&stage, json!({"filter": {HOST: []}, "last_contact_filter": "2022-01-24 12:00:00.000000"})).await;
@@ -107,7 +106,7 @@ async fn a_refresh_is_laid_over_the_stored_list_and_mailed() {
                "bruin_client_info": {"client_id": 1}, "of_another_version": true})
     };
     stage.store("dev-vco1.example.test", &json!([old("A", 1), old("B", 2), old("C", 3)]).to_string()).await;
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    let service = stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
     refreshed(&stage, "01/31/2022, 16:00:00").await;
 
     let (_, body) = ask(&stage, json!({"filter": {}})).await;
@@ -150,7 +149,7 @@ async fn with_bruin_down_the_stored_list_stays_and_one_message_tells_for_all() {
     let list = json!([{"edge": {"host": HOST, "enterprise_id": 12, "edge_id": 1}, "serial_number": "A"}])
         .to_string();
     stage.store("dev-vco1.example.test", &list).await;
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    let service = stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
     let told = |requests: &[testkit::PeerRequest]| {
         requests.iter().filter(|request| request.subject == "notification.slack.request").count() == 2
     };
@@ -183,8 +182,9 @@ async fn a_host_that_failed_is_tried_again_with_the_next_tick() {
         )
         .await;
     let clock = clock("2022-01-31T12:00:00Z");
-    let service =
-        stage.run_at::<CustomerCache>(&clock, &[TWO_HOSTS, ("REFRESH_CHECK_INTERVAL", "300")]).await;
+    let service = stage
+        .run_at(&customer_cache::service(), &clock, &[TWO_HOSTS, ("REFRESH_CHECK_INTERVAL", "300")])
+        .await;
     refreshed(&stage, "01/31/2022, 16:00:00").await;
     assert_eq!(stage.stored("dev-vco2.example.test").await, None);
 
@@ -252,7 +252,8 @@ async fn a_host_that_lists_nothing_neither_alerts_nor_failed() {
     let stage = Stage::start("customer-cache").await;
     peers(&stage, &[row("A", 1, None)]).await;
     hosts_list(&stage, [(HOST, ok(&json!([row("A", 1, None)]))), (OTHER, ok(&json!([])))]).await;
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[TWO_HOSTS]).await;
+    let service =
+        stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[TWO_HOSTS]).await;
     job_ended(&service).await;
     assert_eq!(slack_texts(&stage), Vec::<String>::new());
     assert_eq!(failed_hosts(&stage).await, Vec::<String>::new());
@@ -266,7 +267,7 @@ async fn a_failed_host_that_now_lists_nothing_is_not_tried_again() {
     peers(&stage, &[]).await;
     running::no_refresh(&stage).await;
     let () = stage.redis.connection().await.sadd(RETRY, HOST).await.unwrap();
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    let service = stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
     job_ended(&service).await;
     assert_eq!(stage.peers.requests_on("get.links.with.edge.info").len(), 1);
     assert_eq!(failed_hosts(&stage).await, Vec::<String>::new());
@@ -281,7 +282,7 @@ async fn a_host_whose_edges_are_all_invalid_alerts_and_did_not_fail() {
     stage.peers.answer("bruin.customer.get.info", ok(&json!([]))).await;
     let list = json!([{"edge": {"host": HOST, "enterprise_id": 12, "edge_id": 1}, "serial_number": "A"}]);
     stage.store("dev-vco1.example.test", &list.to_string()).await;
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    let service = stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
     job_ended(&service).await;
     let texts = slack_texts(&stage);
     assert!(texts.len() == 1 && texts[0].contains("empty after crossing it with Bruin"), "{texts:?}");
@@ -301,7 +302,7 @@ async fn a_host_whose_edges_are_all_invalid_alerts_and_did_not_fail() {
         .await;
     service.stop().await.unwrap();
     let () = stage.redis.connection().await.del("dev-next_refresh_date").await.unwrap();
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    let service = stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
     job_ended(&service).await;
     assert_eq!(failed_hosts(&stage).await, [HOST]);
     service.stop().await.unwrap();
@@ -335,7 +336,7 @@ async fn where_the_client_info_cannot_be_read_the_stored_entry_stays() {
     };
     let stored: Vec<Value> = rows.iter().map(old).collect();
     stage.store("dev-vco1.example.test", &json!(stored).to_string()).await;
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    let service = stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
     job_ended(&service).await;
     assert_eq!(stored_serials(&stage, HOST).await, ["A", "B", "C", "D", "E", "F", "Z"], "only Y is nobody's");
     let texts = slack_texts(&stage);
@@ -350,7 +351,7 @@ async fn the_first_client_is_stored_and_told_as_received() {
     let odd = json!({"site_id": "222", "client_id": 11111, "client_name": 5, "new": {"x": [1.50, null]}});
     let second = json!({"client_id": null, "added": true});
     stage.peers.answer("bruin.customer.get.info", ok(&json!([odd, second]))).await;
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    let service = stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
     job_ended(&service).await;
     let (_, body) = ask(&stage, json!({"filter": {}})).await;
     assert_eq!(body[0]["bruin_client_info"], odd);
@@ -376,7 +377,7 @@ async fn odd_records_of_lists_cost_nothing_but_themselves() {
     let good = json!({"interfaces": ["GE1"], "mode": "PUBLIC", "type": "WIRED"});
     let links = json!([{"mode": "PUBLIC", "type": "WIRED"}, null, good, {"interfaces": ["GE2"]}]);
     stage.peers.answer("request.links.configuration", ok(&links)).await;
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    let service = stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
     job_ended(&service).await;
     let (_, body) = ask(&stage, json!({"filter": {}})).await;
     assert_eq!(serials(&body), ["A", "B"]);
@@ -392,7 +393,8 @@ async fn a_link_list_that_is_none_fails_the_host() {
     let stage = Stage::start("customer-cache").await;
     peers(&stage, &[row("A", 1, None)]).await;
     hosts_list(&stage, [(HOST, ok(&json!([row("A", 1, None)]))), (OTHER, ok(&json!({"rows": []})))]).await;
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[TWO_HOSTS]).await;
+    let service =
+        stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[TWO_HOSTS]).await;
     job_ended(&service).await;
     assert_eq!(failed_hosts(&stage).await, [OTHER]);
     service.stop().await.unwrap();
@@ -409,7 +411,8 @@ async fn a_retry_leaves_alone_what_is_stored_for_another_host() {
     let list = json!([{"edge": {"host": HOST, "enterprise_id": 12, "edge_id": 1}, "serial_number": "A"}]);
     stage.store("dev-vco1.example.test", &list.to_string()).await;
     let () = stage.redis.connection().await.sadd(RETRY, OTHER).await.unwrap();
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[TWO_HOSTS]).await;
+    let service =
+        stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[TWO_HOSTS]).await;
     job_ended(&service).await;
     assert_eq!(stored_serials(&stage, OTHER).await, ["Z"]);
     service.stop().await.unwrap();
@@ -425,7 +428,8 @@ async fn edges_are_grouped_by_the_host_that_their_rows_name() {
     let list = json!([{"edge": {"host": OTHER, "enterprise_id": 12, "edge_id": 8}, "serial_number": "Y"}]);
     stage.store("dev-vco2.example.test", &list.to_string()).await;
     let drop = ("DROP_MISSING_EDGES_AFTER_REFRESHES", "1");
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[TWO_HOSTS, drop]).await;
+    let service =
+        stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[TWO_HOSTS, drop]).await;
     job_ended(&service).await;
     assert_eq!(stored_serials(&stage, HOST).await, ["A"]);
     assert_eq!(stored_serials(&stage, OTHER).await, ["Y", "Z"]);
@@ -443,7 +447,7 @@ async fn a_refresh_that_another_replica_cannot_end_goes_on_within_15_seconds() {
     peers(&stage, &[row("A", 1, None)]).await;
     stage.store(LEASE, "killed").await;
     let clock = clock("2022-01-31T12:00:00Z");
-    let service = stage.run_at::<CustomerCache>(&clock, &[ONE_HOST]).await;
+    let service = stage.run_at(&customer_cache::service(), &clock, &[ONE_HOST]).await;
     clock.sleepers(1).await;
     let () = stage.redis.connection().await.del(LEASE).await.unwrap();
     clock.advance(std::time::Duration::from_secs(4));
@@ -457,7 +461,7 @@ async fn the_lease_of_a_refresh_under_way_lasts_ten_seconds() {
     let stage = Stage::start("customer-cache").await;
     peers(&stage, &[row("A", 1, None)]).await;
     stage.peers.silence("get.links.with.edge.info").await;
-    let service = stage.run_at::<CustomerCache>(&clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    let service = stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
     assert!(stage.peers.until(PATIENCE, |all| !all.is_empty()).await);
     let left: i64 = stage.redis.connection().await.pttl(LEASE).await.unwrap();
     assert!((1..=10_000).contains(&left), "{left} ms");
@@ -473,7 +477,7 @@ async fn a_retry_that_failed_at_another_replica_waits_for_the_next_tick() {
     let () = redis.sadd(RETRY, HOST).await.unwrap();
     stage.store(LEASE, "another").await;
     let clock = clock("2022-01-31T12:00:00Z");
-    let service = stage.run_at::<CustomerCache>(&clock, &[ONE_HOST]).await;
+    let service = stage.run_at(&customer_cache::service(), &clock, &[ONE_HOST]).await;
     clock.sleepers(1).await;
     stage.store(ENDED, "2022-01-31T12:00:01+00:00").await;
     let () = redis.del(LEASE).await.unwrap();
@@ -493,9 +497,10 @@ async fn of_two_replicas_one_refreshes_and_both_serve() {
     let stage = Stage::start("customer-cache").await;
     peers(&stage, &[row("A", 1, None)]).await;
     let clock = clock("2022-01-31T12:00:00Z");
+    let service = customer_cache::service();
     let (one, two) = tokio::join!(
-        stage.run_at::<CustomerCache>(&clock, &[ONE_HOST]),
-        stage.run_at::<CustomerCache>(&clock, &[ONE_HOST])
+        stage.run_at(&service, &clock, &[ONE_HOST]),
+        stage.run_at(&service, &clock, &[ONE_HOST])
     );
     refreshed(&stage, "01/31/2022, 16:00:00").await;
     for _ in 0..20 {
@@ -510,7 +515,7 @@ async fn of_two_replicas_one_refreshes_and_both_serve() {
 async fn a_list_of_many_megabytes_travels_by_token_and_follows_what_redis_holds() {
     let stage = Stage::start("customer-cache").await;
     running::no_refresh(&stage).await;
-    let service = stage.run_at::<CustomerCache>(&Clock::system(), &[ONE_HOST]).await;
+    let service = stage.run_at(&customer_cache::service(), &Clock::system(), &[ONE_HOST]).await;
     let list = |count: i64| {
         let edge = |id| {
             json!({"edge": {"host": HOST, "enterprise_id": 1, "edge_id": id}, "serial_number": format!("VC{id}"),
@@ -541,7 +546,11 @@ async fn a_lost_redis_is_told_by_503_and_comes_back() {
         .await
         .unwrap();
     let service = stage
-        .run_at::<CustomerCache>(&Clock::system(), &[ONE_HOST, ("REDIS_CUSTOMER_CACHE_PORT", &port)])
+        .run_at(
+            &customer_cache::service(),
+            &Clock::system(),
+            &[ONE_HOST, ("REDIS_CUSTOMER_CACHE_PORT", &port)],
+        )
         .await;
     assert_eq!(ask(&stage, json!({"filter": {}})).await.0, 202);
     own.kill9();
@@ -557,13 +566,13 @@ async fn a_lost_redis_is_told_by_503_and_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_redis_the_service_does_not_start_and_says_so() {
     let stage = Stage::start("customer-cache").await;
-    let error = stage.why_not::<CustomerCache>(&[("REDIS_CUSTOMER_CACHE_PORT", "1")]).await;
+    let error = stage.why_not(&customer_cache::service(), &[("REDIS_CUSTOMER_CACHE_PORT", "1")]).await;
     assert!(error.contains("REDIS_CUSTOMER_CACHE_HOSTNAME"), "{error}");
 }
 
 #[test]
 fn an_empty_environment_names_every_missing_variable() {
-    let runnable = runtime::Runnable::of::<CustomerCache>();
+    let runnable = customer_cache::service();
     let errors = runnable.check(&runtime::Environment::default()).unwrap_err().to_string();
     for name in [
         "NATS_SERVER1",

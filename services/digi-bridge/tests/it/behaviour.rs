@@ -1,6 +1,5 @@
 //! The service over real NATS, Redis and HTTP: what the recordings do not show.
 
-use digi_bridge::DigiBridge;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -29,19 +28,19 @@ fn logins(calls: &[Received]) -> usize {
 
 #[tokio::test]
 async fn a_repeated_reboot_is_answered_from_memory_also_by_another_replica() {
-    let (stage, first) = Stage::with::<DigiBridge>(&[]).await;
+    let (stage, first) = Stage::with(&digi_bridge::service(), &[]).await;
     stage.upstream.answer(started());
     let answer = stage.ask("digi.reboot", reboot()).await;
     assert_eq!(answer.0, 200);
     drop(first);
-    let _second = stage.run::<DigiBridge>(&[]).await;
+    let _second = stage.run(&digi_bridge::service(), &[]).await;
     assert_eq!(stage.ask("digi.reboot", reboot()).await, answer);
     assert_eq!(stage.upstream.calls_to("/RecoverDevice").len(), 1);
 }
 
 #[tokio::test]
 async fn a_duplicate_waits_for_the_reboot_in_flight() {
-    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&digi_bridge::service(), &[]).await;
     stage.upstream.answer(started());
     let hold = stage.upstream.hold();
     let both = async { tokio::join!(stage.ask("digi.reboot", reboot()), stage.ask("digi.reboot", reboot())) };
@@ -57,7 +56,7 @@ async fn a_duplicate_waits_for_the_reboot_in_flight() {
 
 #[tokio::test]
 async fn a_reboot_that_was_surely_not_sent_may_be_repeated() {
-    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&digi_bridge::service(), &[]).await;
     stage.upstream.answer(started());
     stage.upstream.down().await;
     let (status, body) = stage.ask("digi.reboot", reboot()).await;
@@ -69,7 +68,7 @@ async fn a_reboot_that_was_surely_not_sent_may_be_repeated() {
 
 #[tokio::test]
 async fn a_reboot_whose_connection_breaks_is_never_sent_again() {
-    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&digi_bridge::service(), &[]).await;
     stage.upstream.rules(vec![Rule::on("POST", REBOOT).drops()]);
     let first = stage.ask("digi.reboot", reboot()).await;
     assert_eq!(first.0, 500);
@@ -79,7 +78,7 @@ async fn a_reboot_whose_connection_breaks_is_never_sent_again() {
 
 #[tokio::test]
 async fn a_401_leads_to_one_login_and_one_repetition() {
-    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&digi_bridge::service(), &[]).await;
     let unauthorized = Rule::on("POST", REBOOT).status(401).json(&json!([{"Message": "unauthorized"}]));
     stage.upstream.rules(vec![unauthorized.clone().times(1), token("token-b", 3600), started()]);
     assert_eq!(stage.ask("digi.reboot", reboot()).await.0, 200);
@@ -99,7 +98,7 @@ async fn a_401_leads_to_one_login_and_one_repetition() {
 async fn without_a_token_the_reply_says_so_and_the_next_login_is_tried_on_demand() {
     let stage = Stage::start("digi-bridge").await;
     stage.upstream.rules(vec![Rule::on("POST", LOGIN).status(500).text("secret-in-answer")]);
-    let _running = stage.run::<DigiBridge>(&[]).await;
+    let _running = stage.run(&digi_bridge::service(), &[]).await;
     let (status, body) = stage.ask("get.digi.recovery.logs", json!({})).await;
     assert_eq!((status, body), (500, json!("Missing BEARER token")));
     stage.upstream.rules(vec![Rule::on("GET", LOGS).json(&json!({"Logs": []}))]);
@@ -114,7 +113,7 @@ async fn without_a_token_the_reply_says_so_and_the_next_login_is_tried_on_demand
 async fn a_token_is_renewed_before_it_expires() {
     let stage = Stage::start("digi-bridge").await;
     stage.upstream.fallback(vec![token("short", 1)]);
-    let running = stage.run::<DigiBridge>(&[]).await;
+    let running = stage.run(&digi_bridge::service(), &[]).await;
     assert!(stage.upstream.until(PATIENCE, |calls| logins(calls) >= 3).await);
     assert_ne!(
         running.metrics("digi_token_created_timestamp_seconds"),
@@ -123,7 +122,7 @@ async fn a_token_is_renewed_before_it_expires() {
 
     let stage = Stage::start("digi-bridge").await;
     stage.upstream.fallback(vec![token("long", 3600)]);
-    let _running = stage.run::<DigiBridge>(&[("DIGI_TOKEN_TTL", "1")]).await;
+    let _running = stage.run(&digi_bridge::service(), &[("DIGI_TOKEN_TTL", "1")]).await;
     assert!(stage.upstream.until(PATIENCE, |calls| logins(calls) >= 3).await);
 }
 
@@ -132,7 +131,7 @@ async fn a_token_is_renewed_before_it_expires() {
 async fn while_no_login_succeeds_the_old_token_stays_in_use_beyond_its_time() {
     let stage = Stage::start("digi-bridge").await;
     stage.upstream.fallback(vec![token("old", 3600)]);
-    let _running = stage.run::<DigiBridge>(&[("DIGI_TOKEN_TTL", "1")]).await;
+    let _running = stage.run(&digi_bridge::service(), &[("DIGI_TOKEN_TTL", "1")]).await;
     let fails = Rule::on("POST", LOGIN).status(500);
     stage.upstream.rules(vec![fails, Rule::on("GET", LOGS).json(&json!({"Logs": []}))]).take_calls();
     // One failed login comes ahead of the token's end, the others afterwards.
@@ -151,7 +150,7 @@ async fn while_no_login_succeeds_the_old_token_stays_in_use_beyond_its_time() {
 async fn a_dry_run_validates_answers_and_sends_nothing() {
     let stage = Stage::start("digi-bridge").await;
     stage.upstream.answer(Rule::on("GET", LOGS).json(&json!({"Logs": []})));
-    let _running = stage.run::<DigiBridge>(&[("WRITE_MODE", "dry-run")]).await;
+    let _running = stage.run(&digi_bridge::service(), &[("WRITE_MODE", "dry-run")]).await;
     let (status, body) = stage.ask("digi.reboot", reboot()).await;
     assert_eq!((status, &body[0]["VeloSerial"]), (200, &json!("VC1234567")));
     assert_eq!(stage.ask("digi.reboot", json!({})).await.0, 400);
@@ -161,7 +160,7 @@ async fn a_dry_run_validates_answers_and_sends_nothing() {
 
 #[tokio::test]
 async fn parameters_travel_as_headers_and_nothing_else_does() {
-    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&digi_bridge::service(), &[]).await;
     stage.upstream.answer(started());
     let mut body = reboot();
     body["igzID"] = json!("forged");
@@ -185,7 +184,7 @@ async fn parameters_travel_as_headers_and_nothing_else_does() {
 
 #[tokio::test]
 async fn requests_and_replies_of_more_than_a_megabyte_pass() {
-    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&digi_bridge::service(), &[]).await;
     let logs: Vec<Value> = (0..9_000).map(|id| json!({"Id": id, "Notes": "n".repeat(120)})).collect();
     let page = json!({"Logs": logs, "Count": 9_000});
     stage.upstream.answer(Rule::on("GET", LOGS).json(&page));
@@ -200,7 +199,7 @@ async fn requests_and_replies_of_more_than_a_megabyte_pass() {
 
 #[tokio::test]
 async fn garbage_is_refused_and_the_service_goes_on() {
-    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&digi_bridge::service(), &[]).await;
     stage.upstream.answer(Rule::on("GET", LOGS).json(&json!({"Logs": []})));
     for payload in ["", "hello", "null", "[1]", "{", "\u{0}", r#"{"is_stored":true}"#] {
         let sent = stage.requester.request_bytes("digi.reboot", payload.into(), Via::Size, PATIENCE);
@@ -211,7 +210,7 @@ async fn garbage_is_refused_and_the_service_goes_on() {
 
 #[tokio::test]
 async fn secrets_stay_out_of_replies() {
-    let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&digi_bridge::service(), &[]).await;
     for (rule, what) in [
         (Rule::on("GET", LOGS).text("<html>token-a"), "garbage"),
         (Rule::on("GET", LOGS).drops(), "no answer"),
@@ -230,7 +229,7 @@ async fn secrets_stay_out_of_replies() {
 
 #[tokio::test]
 async fn the_stop_waits_for_what_is_in_flight() {
-    let (stage, running) = Stage::with::<DigiBridge>(&[]).await;
+    let (stage, running) = Stage::with(&digi_bridge::service(), &[]).await;
     stage.upstream.answer(started().delay(Duration::from_millis(300)));
     let asked = stage.ask("digi.reboot", reboot());
     let stopped = async {

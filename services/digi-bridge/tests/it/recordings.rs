@@ -1,11 +1,10 @@
 //! Every recorded exchange of the existing deployment.
 
-use digi_bridge::DigiBridge;
 use testkit::recordings::Stage;
 
 async fn play(file: &str) {
     let stage = Stage::start(file).await;
-    let _running = stage.run::<DigiBridge>(&[]).await;
+    let _running = stage.run(&digi_bridge::service(), &[]).await;
     stage.play_all().await.assert_clean();
 }
 

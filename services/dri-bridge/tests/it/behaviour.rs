@@ -3,7 +3,6 @@
 use crate::running;
 
 use crate::running::{SUBJECT, ask, created, pending, request, result, store, stored, token};
-use dri_bridge::DriBridge;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
@@ -26,7 +25,7 @@ fn logins(calls: &[Received]) -> usize {
 /// Examples 1 and 2.
 #[tokio::test]
 async fn a_caller_polls_until_the_data_are_there() {
-    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&dri_bridge::service(), &[]).await;
     stage.upstream.rules(vec![
         pending(&json!([])),
         created(&json!(1_725_608)),
@@ -47,7 +46,7 @@ async fn a_caller_polls_until_the_data_are_there() {
 
 #[tokio::test]
 async fn a_call_is_made_as_the_existing_deployment_makes_it() {
-    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&dri_bridge::service(), &[]).await;
     stage.upstream.rules(vec![pending(&json!([])), created(&json!("t 1&2")), result("")]);
     let body =
         json!({"serial_number": "7+0 é%", "parameter_set": {"ParameterNames": ["a b+c&é"], "Source": 0}});
@@ -75,7 +74,7 @@ async fn a_call_is_made_as_the_existing_deployment_makes_it() {
 /// Example 3 and Improve 6.
 #[tokio::test]
 async fn the_latest_pending_task_is_used_rather_than_a_new_one() {
-    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&dri_bridge::service(), &[]).await;
     stage.upstream.rules(vec![pending(&json!([{"Id": "99"}, {"Id": "100"}])), result("")]);
     assert_eq!(ask(&stage, "700001").await, ready());
     assert_eq!(stored(&stage, "700001").await.0.as_deref(), Some(r#""100""#));
@@ -84,7 +83,7 @@ async fn the_latest_pending_task_is_used_rather_than_a_new_one() {
 
 #[tokio::test]
 async fn an_id_is_forgotten_when_the_task_is_of_no_use_and_kept_while_it_may_be() {
-    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&dri_bridge::service(), &[]).await;
     let on_result = |status: u16| Rule::on("GET", "/parameter_tid$").status(status);
     let failed = json!({"status": "FAILED", "message": "There are no tasks in transaction ID=1725608"});
     for (rule, status, kept) in [
@@ -113,7 +112,7 @@ async fn an_id_is_forgotten_when_the_task_is_of_no_use_and_kept_while_it_may_be(
 /// "No connection" and "no token" are outcomes as other statuses are (spec, "Serves" and Behaviour 2).
 #[tokio::test]
 async fn an_id_is_forgotten_when_its_result_cannot_be_asked_for() {
-    let (stage, running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, running) = Stage::with(&dri_bridge::service(), &[]).await;
     store(&stage, "700001", "1725608").await;
     stage.upstream.down().await;
     let (status, text) = ask(&stage, "700001").await;
@@ -124,7 +123,7 @@ async fn an_id_is_forgotten_when_its_result_cannot_be_asked_for() {
 
     stage.upstream.up().await;
     stage.upstream.rules(vec![Rule::on("POST", "/auth/login$").status(500)]);
-    let _running = stage.run::<DriBridge>(&[]).await;
+    let _running = stage.run(&dri_bridge::service(), &[]).await;
     store(&stage, "700001", "1725608").await;
     assert_eq!(ask(&stage, "700001").await, (500, json!("Missing BEARER token")));
     assert_eq!(stored(&stage, "700001").await.0, None);
@@ -132,7 +131,7 @@ async fn an_id_is_forgotten_when_its_result_cannot_be_asked_for() {
 
 #[tokio::test]
 async fn a_failure_before_there_is_a_task_stores_nothing() {
-    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&dri_bridge::service(), &[]).await;
     let on_create = |status: u16| Rule::on("GET", "/parameter_returnid$").status(status);
     for (rule, expected) in [
         (on_create(504).text("late"), (504, json!("Getting task_id of 700001 timed out"))),
@@ -155,7 +154,7 @@ async fn a_failure_before_there_is_a_task_stores_nothing() {
 /// Improve 2.
 #[tokio::test]
 async fn a_401_leads_to_one_login_and_one_repetition() {
-    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&dri_bridge::service(), &[]).await;
     let refused = Rule::on("GET", "/taskpending$").status(401).json(&json!({}));
     let task = [pending(&json!([])), created(&json!(1)), result("")];
     stage.upstream.rules([vec![refused.clone().times(1), token("new")], task.to_vec()].concat());
@@ -185,7 +184,7 @@ async fn without_a_token_the_reply_says_so_and_the_next_login_is_tried_on_demand
         Rule::on("POST", "/auth/login$").json(&json!({"token": "x"})),
     ] {
         stage.upstream.rules(vec![answer]);
-        let running = stage.run::<DriBridge>(&[]).await;
+        let running = stage.run(&dri_bridge::service(), &[]).await;
         assert_eq!(ask(&stage, "700001").await, (500, json!("Missing BEARER token")));
         // A token counts whatever the status beside it.
         stage.upstream.rules(vec![
@@ -207,8 +206,8 @@ async fn without_a_token_the_reply_says_so_and_the_next_login_is_tried_on_demand
 /// Improve 7.
 #[tokio::test]
 async fn of_many_requests_at_two_replicas_one_creates_a_task() {
-    let (stage, _one) = Stage::with::<DriBridge>(&[]).await;
-    let _two = stage.run::<DriBridge>(&[]).await;
+    let (stage, _one) = Stage::with(&dri_bridge::service(), &[]).await;
+    let _two = stage.run(&dri_bridge::service(), &[]).await;
     stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("Pending")]);
     let hold = stage.upstream.hold();
     let all = futures::future::join_all((0..8).map(|_| ask(&stage, "700001")));
@@ -230,7 +229,7 @@ async fn of_many_requests_at_two_replicas_one_creates_a_task() {
 
 #[tokio::test]
 async fn a_dead_replicas_lock_ends_by_itself() {
-    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&dri_bridge::service(), &[]).await;
     stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("")]);
     let () = stage.redis.connection().await.pset_ex("dri-bridge:dev:lock:700001", "dead", 500).await.unwrap();
     assert_eq!(ask(&stage, "700001").await, ready());
@@ -238,7 +237,7 @@ async fn a_dead_replicas_lock_ends_by_itself() {
 
 #[tokio::test]
 async fn what_is_stored_and_is_no_id_is_replaced() {
-    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&dri_bridge::service(), &[]).await;
     for damaged in ["{", "null", "\"\"", "[1]", "\u{fffd}"] {
         store(&stage, "700001", damaged).await;
         stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("")]);
@@ -250,7 +249,7 @@ async fn what_is_stored_and_is_no_id_is_replaced() {
 /// Improve 3.
 #[tokio::test]
 async fn a_lost_redis_is_told_by_500_and_comes_back() {
-    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&dri_bridge::service(), &[]).await;
     stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("")]);
     stage.redis.kill9();
     let lost = (500, json!("The store of task ids cannot be used at the moment"));
@@ -263,7 +262,7 @@ async fn a_lost_redis_is_told_by_500_and_comes_back() {
 
 #[tokio::test]
 async fn replies_name_what_is_missing_and_dri_is_not_asked() {
-    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&dri_bridge::service(), &[]).await;
     stage.upstream.take_calls();
     let incomplete = json!(r#"You must specify "serial_number" and "parameter_set" in the body"#);
     for body in [json!(null), json!([]), json!({}), json!({"serial_number": "1", "parameter_set": []})] {
@@ -287,7 +286,7 @@ async fn replies_name_what_is_missing_and_dri_is_not_asked() {
 
 #[tokio::test]
 async fn requests_and_replies_of_more_than_a_megabyte_pass() {
-    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&dri_bridge::service(), &[]).await;
     let values: Vec<Value> =
         (0..9_000).map(|n| json!({"Name": format!("p{n}"), "Value": "v".repeat(120)})).collect();
     let data = json!({"Parameters": values, "ErrorCode": 100, "Message": ""});
@@ -306,7 +305,7 @@ async fn requests_and_replies_of_more_than_a_megabyte_pass() {
 
 #[tokio::test]
 async fn usage_is_counted_without_serials() {
-    let (stage, running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, running) = Stage::with(&dri_bridge::service(), &[]).await;
     stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("Pending")]);
     for serial in ["700001", "700002"] {
         assert_eq!(ask(&stage, serial).await.0, 204);
@@ -325,7 +324,7 @@ async fn usage_is_counted_without_serials() {
 /// Also what is never answered.
 #[tokio::test]
 async fn usage_is_counted_when_a_call_is_started() {
-    let (stage, running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, running) = Stage::with(&dri_bridge::service(), &[]).await;
     stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("Pending")]);
     let hold = stage.upstream.hold();
     let release = async {
@@ -353,13 +352,13 @@ async fn usage_is_counted_when_a_call_is_started() {
 #[tokio::test]
 async fn without_redis_the_service_does_not_start_and_says_so() {
     let stage = Stage::start("dri-bridge").await;
-    let error = stage.why_not::<DriBridge>(&[("REDIS_PORT", "1")]).await;
+    let error = stage.why_not(&dri_bridge::service(), &[("REDIS_PORT", "1")]).await;
     assert!(error.contains("REDIS_HOSTNAME"), "{error}");
 }
 
 #[tokio::test]
 async fn the_stop_waits_for_what_is_in_flight() {
-    let (stage, running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, running) = Stage::with(&dri_bridge::service(), &[]).await;
     stage.upstream.rules(vec![pending(&json!([])), created(&json!(1)), result("")]);
     let hold = stage.upstream.hold();
     let asked = ask(&stage, "700001");

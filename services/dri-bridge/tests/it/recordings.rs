@@ -3,7 +3,6 @@
 //! The file does not tell which task ids were stored before; what was asked of DRI and is stored afterwards does.
 
 use crate::running::store;
-use dri_bridge::DriBridge;
 use testkit::recordings::{Exchange, Report, Stage};
 
 /// The serial and the task id that was stored before: one that outlives the exchange without an end, or else the one
@@ -20,7 +19,7 @@ fn stored_before(exchange: &Exchange) -> Option<(String, String)> {
 
 #[tokio::test]
 async fn the_recordings_are_answered_alike() {
-    let (stage, _running) = Stage::with::<DriBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&dri_bridge::service(), &[]).await;
     let all = stage.exchanges();
     let mut report = Report::default();
     for exchange in &all {

@@ -1,6 +1,5 @@
 //! Probes and test results over real NATS, Redis and HTTP: pages, details, failures, large messages, garbage.
 
-use hawkeye_bridge::HawkeyeBridge;
 use std::time::Duration;
 
 use bus::{Bus, BusOptions};
@@ -14,7 +13,7 @@ const PROBES: &str = "hawkeye.probe.request";
 const TESTS: &str = "hawkeye.test.request";
 
 async fn stage() -> (Stage, Hosted) {
-    let (stage, running) = Stage::with::<HawkeyeBridge>(&[]).await;
+    let (stage, running) = Stage::with(&hawkeye_bridge::service(), &[]).await;
     stage.upstream.take_calls();
     (stage, running)
 }

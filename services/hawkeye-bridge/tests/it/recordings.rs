@@ -1,10 +1,9 @@
 //! Every recorded exchange of the existing deployment.
 
-use hawkeye_bridge::HawkeyeBridge;
 use testkit::recordings::{Exchange, Stage};
 
 async fn play(chosen: impl Fn(&Exchange) -> bool) {
-    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&hawkeye_bridge::service(), &[]).await;
     stage.play_where(chosen).await.assert_clean();
 }
 

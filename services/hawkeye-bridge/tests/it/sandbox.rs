@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bus::{Bus, BusOptions};
 use contracts::hawkeye::{Interval, Probes, ProbesRequest, TestResults, TestResultsRequest};
-use hawkeye_bridge::HawkeyeBridge;
 use runtime::{Clock, Environment, Hosted};
 use sandbox::world::probes::{Probe, ProbeOddity, ProbeService, TestKind, Trouble};
 use sandbox::{Fault, Running, Sandbox, SandboxOptions, ThirdParty};
@@ -24,7 +23,7 @@ async fn stage(edges: usize) -> Stage {
     let sandbox = Sandbox::start(SandboxOptions { clock, edges, ..SandboxOptions::default() }).await.unwrap();
     let environment = Environment::from_iter(sandbox.environment_for("hawkeye-bridge"))
         .merged(&testkit::settings(&nats, &redis).into_iter().collect());
-    let running = testkit::run::<HawkeyeBridge>(environment).await;
+    let running = testkit::run(&hawkeye_bridge::service(), environment).await;
     let options = BusOptions::new("test", nats.url(), redis.host(), redis.port());
     let bus = Bus::connect(options, &prometheus::Registry::new()).await.unwrap();
     Stage { sandbox, bus, _running: running, _servers: (nats, redis) }

@@ -1,6 +1,5 @@
 //! The session over real HTTP: its expiry in mid-work, refused logins, and what never leaves the bridge.
 
-use hawkeye_bridge::HawkeyeBridge;
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
 use testkit::{PATIENCE, Received, Rule};
@@ -40,7 +39,7 @@ fn one_probe() -> Value {
 
 #[tokio::test]
 async fn the_credentials_travel_as_json_and_once() {
-    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&hawkeye_bridge::service(), &[]).await;
     stage.upstream.answer(list("probes", 0, &[]));
     for _ in 0..3 {
         assert_eq!(stage.ask(PROBES, json!({})).await, (200, json!([])));
@@ -53,7 +52,7 @@ async fn the_credentials_travel_as_json_and_once() {
 
 #[tokio::test]
 async fn a_session_that_expires_between_two_pages_is_renewed_and_the_page_repeated() {
-    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&hawkeye_bridge::service(), &[]).await;
     let page = |offset: &str, record: u32| list("probes", 2, &[json!(record)]).query("offset", offset);
     stage.upstream.rules(vec![
         page("0", 1),
@@ -70,7 +69,7 @@ async fn a_session_that_expires_between_two_pages_is_renewed_and_the_page_repeat
 
 #[tokio::test]
 async fn a_session_that_expires_among_concurrent_calls_is_renewed_once_for_all() {
-    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&hawkeye_bridge::service(), &[]).await;
     let results: Vec<Value> = (0..8).map(|id| json!({"id": id.to_string()})).collect();
     stage.upstream.rules(vec![list("testsresults", 8, &results), refused(r"testsresults/\d")]);
     stage.upstream.take_calls();
@@ -93,7 +92,7 @@ async fn a_session_that_expires_among_concurrent_calls_is_renewed_once_for_all()
 
 #[tokio::test]
 async fn a_call_is_repeated_five_times_while_sessions_are_refused() {
-    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&hawkeye_bridge::service(), &[]).await;
     let probe = json!({"probeId": "1"});
     let good = list("probes", 1, std::slice::from_ref(&probe));
     stage.upstream.rules(vec![refused("probes").times(5), good]).take_calls();
@@ -103,7 +102,7 @@ async fn a_call_is_repeated_five_times_while_sessions_are_refused() {
 
 #[tokio::test]
 async fn a_session_that_stays_refused_is_a_401_after_six_calls() {
-    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&hawkeye_bridge::service(), &[]).await;
     stage.upstream.rules(vec![refused("probes"), refused("testsresults")]).take_calls();
     for (subject, body) in [(PROBES, json!({})), (TESTS, one_probe())] {
         assert_eq!(stage.ask(subject, body).await, (401, json!("Got 401 from Hawkeye")));
@@ -126,7 +125,7 @@ async fn a_login_that_fails_is_told_and_tried_again_on_demand() {
         ),
     ] {
         stage.upstream.rules(vec![rule.clone()]);
-        let running = stage.run::<HawkeyeBridge>(&[]).await;
+        let running = stage.run(&hawkeye_bridge::service(), &[]).await;
         assert_eq!(running.host.not_ready(), Vec::<String>::new());
         assert_eq!(stage.ask(PROBES, json!({})).await, expected, "{rule:?}");
         stage.upstream.rules(vec![list("probes", 0, &[])]);
@@ -143,7 +142,7 @@ async fn a_login_that_fails_is_told_and_tried_again_on_demand() {
 async fn hawkeye_may_be_down_when_the_bridge_starts() {
     let stage = Stage::start("hawkeye-bridge").await;
     stage.upstream.down().await;
-    let _running = stage.run::<HawkeyeBridge>(&[]).await;
+    let _running = stage.run(&hawkeye_bridge::service(), &[]).await;
     let expected = (500, json!("Error while connecting to Hawkeye API"));
     assert_eq!(stage.ask(PROBES, json!({})).await, expected);
     stage.upstream.answer(list("probes", 1, &[json!({"probeId": "1"})]));
@@ -154,7 +153,7 @@ async fn hawkeye_may_be_down_when_the_bridge_starts() {
 
 #[tokio::test]
 async fn secrets_stay_out_of_replies() {
-    let (stage, _running) = Stage::with::<HawkeyeBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&hawkeye_bridge::service(), &[]).await;
     let answer = || Rule::on("GET", "^/api/probes$");
     for rule in [
         answer().status(403).text("PHPSESSID=abcdefghijklmnopqrstuvwxyz123456 secret-one"),

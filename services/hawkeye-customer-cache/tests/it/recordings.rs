@@ -4,7 +4,6 @@
 //! the list stored which makes its expected reply right, beside devices that its filter has to keep out.
 
 use crate::running::{LIST, device};
-use hawkeye_customer_cache::HawkeyeCustomerCache;
 use redis::AsyncCommands;
 use runtime::Clock;
 use serde_json::{Value, json};
@@ -40,7 +39,7 @@ fn list(exchange: &Exchange) -> Option<Vec<Value>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_recorded_request_is_answered_right() {
     let stage = Stage::start("hawkeye-customer-cache").await;
-    let service = stage.run_at::<HawkeyeCustomerCache>(&Clock::system(), &[]).await;
+    let service = stage.run_at(&hawkeye_customer_cache::service(), &Clock::system(), &[]).await;
     let all = stage.exchanges();
     let mut report = Report::default();
     for exchange in &all {

@@ -1,6 +1,5 @@
 //! Refreshing over real NATS and Redis, with stubs for Hawkeye, Bruin and the notifier.
 
-use hawkeye_customer_cache::HawkeyeCustomerCache;
 use std::time::Duration;
 
 use crate::running::{LIST, SUBJECT, ask, device};
@@ -124,7 +123,7 @@ async fn monitored_devices_are_cached_and_all_others_are_not() {
         (json!({}), ok(&json!("Active – Platinum Monitoring"))),
     ];
     stage.peers.answer_by(STATUS, statuses).await;
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
+    let service = stage.run_at(&hawkeye_customer_cache::service(), &clock(), &[]).await;
     refreshed(&stage, NOW).await;
 
     let cached = |number: u32, contact: &str| {
@@ -192,7 +191,7 @@ async fn where_bruin_cannot_tell_cached_devices_stay_and_one_message_tells_for_a
     // 21 is no longer listed; 5 to 20 were never cached.
     let old: Vec<Value> = [2, 3, 4, 21].map(|number| device(number, "2020-12-31T00:00:00Z")).to_vec();
     stage.store(LIST, &json!(old).to_string()).await;
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
+    let service = stage.run_at(&hawkeye_customer_cache::service(), &clock(), &[]).await;
     refreshed(&stage, NOW).await;
     let list = list(&stage).await;
     assert_eq!(serials(&list), ["AABBCC000001", "AABBCC000002", "AABBCC000003", "AABBCC000004"]);
@@ -220,7 +219,7 @@ async fn where_the_client_info_cannot_be_read_cached_devices_stay() {
     stage.peers.answer_by(CLIENT, replies).await;
     let old: Vec<Value> = (1..=5).map(|number| device(number, "2020-12-31T00:00:00Z")).collect();
     stage.store(LIST, &json!(old).to_string()).await;
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
+    let service = stage.run_at(&hawkeye_customer_cache::service(), &clock(), &[]).await;
     refreshed(&stage, NOW).await;
     let kept = [2, 3, 4, 5, 6].map(|number| format!("AABBCC{number:06}"));
     assert_eq!(serials(&list(&stage).await), kept);
@@ -235,7 +234,7 @@ async fn a_list_is_never_replaced_by_an_empty_one() {
     stage.peers.answer(CLIENT, ok(&json!([]))).await;
     let old = json!([device(1, "2020-12-31T00:00:00Z")]).to_string();
     stage.store(LIST, &old).await;
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
+    let service = stage.run_at(&hawkeye_customer_cache::service(), &clock(), &[]).await;
     told(&stage, "None of 2 Hawkeye probes is left").await;
     assert_eq!(stage.stored(LIST).await.unwrap(), old);
     assert_eq!(stage.stored(REFRESHED).await, None);
@@ -249,7 +248,7 @@ async fn several_inventories_of_a_serial_are_told_also_when_no_device_is_left() 
     peers(&stage, &[reporting(1)]).await;
     stage.peers.answer(CLIENT, ok(&json!([client(1)[0], client(2)[0]]))).await;
     stage.peers.answer(STATUS, ok(&json!("Active – Silver Monitoring"))).await;
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
+    let service = stage.run_at(&hawkeye_customer_cache::service(), &clock(), &[]).await;
     told(&stage, "more than one status").await;
     assert!(stage.peers.until(PATIENCE, |all| all.iter().any(|request| request.subject == MAIL)).await);
     assert_eq!(stage.stored(LIST).await, None);
@@ -262,7 +261,7 @@ async fn a_record_that_is_no_probe_does_not_keep_the_others_from_being_cached() 
     let odd = [json!(null), json!(["AABBCC000009"]), json!("x"), json!({"probeId": "7"})];
     let probes = [&odd[..2], &[reporting(1)], &odd[2..], &[reporting(2)]].concat();
     peers(&stage, &probes).await;
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
+    let service = stage.run_at(&hawkeye_customer_cache::service(), &clock(), &[]).await;
     refreshed(&stage, NOW).await;
     assert_eq!(serials(&list(&stage).await), ["AABBCC000001", "AABBCC000002"]);
     service.stop().await.unwrap();
@@ -274,7 +273,7 @@ async fn a_first_list_that_bruins_failure_leaves_empty_is_tried_again_soon() {
     peers(&stage, &[reporting(1)]).await;
     stage.peers.answer(CLIENT, json!({"body": "down", "status": 500})).await;
     let clock = clock();
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock, &[]).await;
+    let service = stage.run_at(&hawkeye_customer_cache::service(), &clock, &[]).await;
     told(&stage, "the client of devices could not be claimed").await;
     assert_eq!(ask(&stage, json!({})).await, (202, json!("Cache is still being built")));
     stage.peers.answer(CLIENT, ok(&client(1))).await;
@@ -294,7 +293,7 @@ async fn a_list_that_shrinks_by_more_than_half_is_crossed_twice_and_told() {
     peers(&stage, &[reporting(1), reporting(2)]).await;
     let old: Vec<Value> = (1..=5).map(|number| device(number, "2020-12-31T00:00:00Z")).collect();
     stage.store(LIST, &json!(old).to_string()).await;
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
+    let service = stage.run_at(&hawkeye_customer_cache::service(), &clock(), &[]).await;
     refreshed(&stage, NOW).await;
     told(&stage, "shrank from 5 to 2").await;
     assert_eq!(stage.peers.requests_on(PROBES).len(), 2);
@@ -309,7 +308,9 @@ async fn without_probes_the_refresh_is_repeated_until_there_are_some() {
     peers(&stage, &[]).await;
     stage.store(LIST, &json!([device(1, "2020-12-31T00:00:00Z")]).to_string()).await;
     let clock = clock();
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock, &[("REFRESH_JOB_INTERVAL", "8640000")]).await;
+    let service = stage
+        .run_at(&hawkeye_customer_cache::service(), &clock, &[("REFRESH_JOB_INTERVAL", "8640000")])
+        .await;
     let repeated = async {
         loop {
             clock.advance(Duration::from_secs(300));
@@ -342,7 +343,8 @@ async fn a_run_ends_when_the_next_one_is_due_which_then_refreshes() {
     // Never answered: the first run hangs in its first request.
     stage.peers.silence(PROBES).await;
     let clock = clock();
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock, &[("REFRESH_JOB_INTERVAL", "3600")]).await;
+    let service =
+        stage.run_at(&hawkeye_customer_cache::service(), &clock, &[("REFRESH_JOB_INTERVAL", "3600")]).await;
     assert!(stage.peers.until(PATIENCE, |all| all.iter().any(|request| request.subject == PROBES)).await);
     stage.peers.answer(PROBES, ok(&json!([reporting(1)]))).await;
     clock.advance(Duration::from_secs(3_545));
@@ -359,7 +361,7 @@ async fn while_another_replica_refreshes_this_one_waits_and_has_nothing_left_to_
     peers(&stage, &[reporting(1)]).await;
     stage.store(LEASE, "another").await;
     let clock = clock();
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock, &[]).await;
+    let service = stage.run_at(&hawkeye_customer_cache::service(), &clock, &[]).await;
     clock.sleepers(1).await;
     let () = stage.redis.connection().await.set(REFRESHED, "2021-01-05T14:00:10+00:00").await.unwrap();
     let () = stage.redis.connection().await.del(LEASE).await.unwrap();
@@ -381,7 +383,7 @@ async fn when_the_other_replica_dies_this_one_refreshes() {
     peers(&stage, &[reporting(1)]).await;
     let () = stage.redis.connection().await.pset_ex(LEASE, "another", 300).await.unwrap();
     let clock = clock();
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock, &[]).await;
+    let service = stage.run_at(&hawkeye_customer_cache::service(), &clock, &[]).await;
     let until = tokio::time::Instant::now() + PATIENCE;
     while ask(&stage, json!({})).await.0 != 200 {
         assert!(tokio::time::Instant::now() < until, "it does not take over");
@@ -399,7 +401,7 @@ async fn a_failing_notifier_neither_fails_nor_repeats_a_refresh() {
     stage.peers.answer(CLIENT, ok(&json!([client(1)[0], client(2)[0]]))).await;
     stage.peers.answer(SLACK, json!({"body": "down", "status": 500})).await;
     stage.peers.answer(MAIL, json!({"body": "down", "status": 500})).await;
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
+    let service = stage.run_at(&hawkeye_customer_cache::service(), &clock(), &[]).await;
     assert!(stage.peers.until(PATIENCE, |all| all.iter().any(|request| request.subject == MAIL)).await);
     ended(&service, r#"{job_id="refresh",outcome="success"} 1"#).await;
     assert_eq!(stage.peers.requests_on(PROBES).len(), 1);
@@ -410,7 +412,7 @@ async fn a_failing_notifier_neither_fails_nor_repeats_a_refresh() {
 async fn replies_name_what_is_wrong() {
     let stage = Stage::start("hawkeye-customer-cache").await;
     peers(&stage, &[reporting(1)]).await;
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock(), &[]).await;
+    let service = stage.run_at(&hawkeye_customer_cache::service(), &clock(), &[]).await;
     refreshed(&stage, NOW).await;
     let no_body = json!(r#"You must specify {.."body":{...}} in the request"#);
     for body in [json!(null), json!([]), json!("x")] {
@@ -441,7 +443,9 @@ async fn a_lost_redis_is_told_by_503_and_comes_back() {
     let own = testkit::Redis::start().await;
     let port = own.port().to_string();
     let clock = clock();
-    let service = stage.run_at::<HawkeyeCustomerCache>(&clock, &[("REDIS_CUSTOMER_CACHE_PORT", &port)]).await;
+    let service = stage
+        .run_at(&hawkeye_customer_cache::service(), &clock, &[("REDIS_CUSTOMER_CACHE_PORT", &port)])
+        .await;
     let until = tokio::time::Instant::now() + PATIENCE;
     while ask(&stage, json!({})).await.0 != 200 {
         assert!(tokio::time::Instant::now() < until, "no refresh");
@@ -458,6 +462,7 @@ async fn a_lost_redis_is_told_by_503_and_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_redis_the_service_does_not_start_and_says_so() {
     let stage = Stage::start("hawkeye-customer-cache").await;
-    let error = stage.why_not::<HawkeyeCustomerCache>(&[("REDIS_CUSTOMER_CACHE_PORT", "1")]).await;
+    let error =
+        stage.why_not(&hawkeye_customer_cache::service(), &[("REDIS_CUSTOMER_CACHE_PORT", "1")]).await;
     assert!(error.contains("REDIS_CUSTOMER_CACHE_HOSTNAME"), "{error}");
 }

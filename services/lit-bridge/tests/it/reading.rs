@@ -1,6 +1,5 @@
 //! `lit.dispatch.get` over real NATS, Redis and HTTP.
 
-use lit_bridge::LitBridge;
 use redis::AsyncCommands as _;
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
@@ -23,7 +22,7 @@ fn open(numbers: &[&str]) -> Rule {
 
 #[tokio::test]
 async fn one_and_all_come_as_they_are_with_the_headers_of_the_specification() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     let one = json!({"Status": "Success", "Message": null, "Dispatch": {"Dispatch_Number": "DIS1"}, "APIRequestID": null});
     stage.upstream.answer(open(&["DIS2", "DIS1"])).answer(Rule::on("GET", ONE).json(&one));
     assert_eq!(
@@ -40,7 +39,7 @@ async fn one_and_all_come_as_they_are_with_the_headers_of_the_specification() {
 
 #[tokio::test]
 async fn the_status_in_the_object_is_the_status_of_the_reply() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     for (object, status) in [
         (
             json!({"Status": "error", "Message": "List has no rows for assignment to SObject", "Dispatch": null, "APIRequestID": "a13Y"}),
@@ -58,7 +57,7 @@ async fn the_status_in_the_object_is_the_status_of_the_reply() {
 
 #[tokio::test]
 async fn a_number_stays_one_segment_of_the_path() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     stage.upstream.answer(Rule::on("GET", "").json(&json!({"Status": "error"})));
     for (number, segment) in [
         (json!("DIS1/../../x"), "DIS1%2F..%2F..%2Fx"),
@@ -83,7 +82,7 @@ async fn a_number_stays_one_segment_of_the_path() {
 
 #[tokio::test]
 async fn only_ours_are_those_with_a_key_in_redis() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     let mut redis = stage.redis.connection().await;
     let () = redis.set("dev-DIS1", r#"{"ticket_id":"4000001"}"#).await.unwrap();
     let () = redis.set("dev-DIS3", "").await.unwrap();
@@ -105,7 +104,7 @@ async fn only_ours_are_those_with_a_key_in_redis() {
 
 #[tokio::test]
 async fn a_refused_session_is_renewed_and_the_read_repeated_once() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     stage.upstream.rules(vec![open(&["DIS1"])]);
     assert_eq!(stage.ask(GET, json!({})).await.0, 200);
     stage.upstream.rules(vec![
@@ -122,7 +121,7 @@ async fn a_refused_session_is_renewed_and_the_read_repeated_once() {
 
 #[tokio::test]
 async fn every_refusal_is_a_500_at_once() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     for (status, class) in [
         (300, "More than one record for"),
         (302, "Error Code 302 for"),
@@ -143,7 +142,7 @@ async fn every_refusal_is_a_500_at_once() {
 
 #[tokio::test]
 async fn passing_trouble_is_tried_again_and_lasting_trouble_is_told() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     for (trouble, text) in [
         (Rule::on("GET", ALL).text("<html>"), "the answer is not as expected: not JSON"),
         (Rule::on("GET", ALL).json(&json!("text")), "the answer is not as expected: not an object"),
@@ -165,7 +164,7 @@ async fn passing_trouble_is_tried_again_and_lasting_trouble_is_told() {
 async fn without_a_login_the_reply_says_so_and_shows_no_secret() {
     let stage = Stage::start("lit-bridge").await;
     stage.upstream.rules(vec![Rule::on("POST", LOGIN).status(500).text("secret-in-answer")]);
-    let running = stage.run::<LitBridge>(&[]).await;
+    let running = stage.run(&lit_bridge::service(), &[]).await;
     let (status, text) = stage.ask(GET, json!({})).await;
     let text = text.as_str().unwrap();
     assert_eq!(status, 503);
@@ -183,7 +182,7 @@ async fn without_a_login_the_reply_says_so_and_shows_no_secret() {
 
 #[tokio::test]
 async fn the_open_dispatches_travel_through_redis_when_they_are_many() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     let numbers: Vec<String> = (0..9_000).map(|number| format!("DIS{number}{}", "0".repeat(120))).collect();
     let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
     stage.upstream.answer(open(&numbers));
@@ -195,7 +194,7 @@ async fn the_open_dispatches_travel_through_redis_when_they_are_many() {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_answered_400_and_the_service_goes_on() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     stage.upstream.answer(open(&[]));
     let subjects =
         [GET, "lit.dispatch.post", "lit.dispatch.update", "lit.dispatch.cancel", "lit.dispatch.upload.file"];

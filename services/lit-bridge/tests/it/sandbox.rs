@@ -1,6 +1,5 @@
 //! The service against the sandbox, as the fleet runs it on one machine.
 
-use lit_bridge::LitBridge;
 use redis::AsyncCommands as _;
 use runtime::{Environment, Hosted};
 use sandbox::{Fault, Mode, Running, Sandbox, SandboxOptions, ThirdParty};
@@ -12,7 +11,7 @@ async fn stage(sandbox: &Running) -> (Stage, Hosted) {
     let mut settings = sandbox.environment_for("lit-bridge");
     settings.push(("ENVIRONMENT_NAME".to_owned(), "dev".to_owned()));
     let environment = Environment::from_iter(stage.environment()).merged(&settings.into_iter().collect());
-    let running = testkit::run::<LitBridge>(environment).await;
+    let running = testkit::run(&lit_bridge::service(), environment).await;
     (stage, running)
 }
 

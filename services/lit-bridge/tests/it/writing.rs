@@ -1,7 +1,6 @@
 //! `lit.dispatch.post`, `.update`, `.cancel` and `.upload.file` over real NATS, Redis and HTTP.
 
 use contracts::lit::REQUIRED_KEYS;
-use lit_bridge::LitBridge;
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
 use testkit::salesforce::{NO_CACHE, headers, login, sessions};
@@ -41,7 +40,7 @@ fn resource(name: &str) -> String {
 
 #[tokio::test]
 async fn bodies_are_sent_as_they_came_and_the_answer_is_the_reply() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     for (subject, name, body) in [
         (POST, "NewDispatch", order()),
         (UPDATE, "UpdateDispatch", change()),
@@ -59,7 +58,7 @@ async fn bodies_are_sent_as_they_came_and_the_answer_is_the_reply() {
 
 #[tokio::test]
 async fn the_status_in_the_object_is_the_status_of_the_reply() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     let error = json!({"Status": "error", "Message": "...", "Dispatch": null, "APIRequestID": "a13Z"});
     let operations = [
         (POST, "NewDispatch", order()),
@@ -87,7 +86,7 @@ async fn the_status_in_the_object_is_the_status_of_the_reply() {
 
 #[tokio::test]
 async fn a_new_dispatch_without_number_is_no_success() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     let object = json!({"Status": "Success", "Message": null, "Dispatch": null});
     stage.upstream.answer(Rule::on("POST", &resource("NewDispatch")).json(&object));
     assert_eq!(stage.ask(POST, order()).await, (502, object));
@@ -95,7 +94,7 @@ async fn a_new_dispatch_without_number_is_no_success() {
 
 #[tokio::test]
 async fn a_cancellation_is_answered_in_either_shape() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     for (id, status, expected) in [("a", "Success", 200), ("b", "error", 400), ("c", "?", 502)] {
         let inner = json!({"Status": status, "APIRequestID": "a13Q", "Message": "Cancellation Request Submitted for DIS1"});
         let object = json!({"CancelDispatchServiceResponse": inner});
@@ -106,7 +105,7 @@ async fn a_cancellation_is_answered_in_either_shape() {
 
 #[tokio::test]
 async fn a_file_is_sent_as_a_json_string_with_its_name_and_type() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     let uploaded =
         json!({"Status": "Success", "Message": "File ID:00P1", "Dispatch": null, "APIRequestID": null});
     stage.upstream.answer(Rule::on("POST", &resource("UploadDispatchFile/DIS1")).json(&uploaded));
@@ -128,7 +127,7 @@ async fn a_file_is_sent_as_a_json_string_with_its_name_and_type() {
 
 #[tokio::test]
 async fn a_large_file_passes() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     stage.upstream.answer(Rule::on("POST", &resource("UploadDispatchFile/DIS1")).json(&success("DIS1")));
     let mut body = file();
     body["payload"] = json!("A".repeat(3_000_000));
@@ -138,7 +137,7 @@ async fn a_large_file_passes() {
 
 #[tokio::test]
 async fn with_the_setting_the_file_itself_is_sent() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[("LIT_UPLOAD_RAW", "true")]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[("LIT_UPLOAD_RAW", "true")]).await;
     stage.upstream.answer(Rule::on("POST", &resource("UploadDispatchFile/DIS1")).json(&success("DIS1")));
     for (id, payload) in [("a", "dGVzdA=="), ("b", "dGVzdA"), ("c", "dGVz\r\ndA==\n")] {
         stage.upstream.take_calls();
@@ -155,7 +154,7 @@ async fn with_the_setting_the_file_itself_is_sent() {
 
 #[tokio::test]
 async fn what_is_missing_or_cannot_be_sent_is_named() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     let upload = "Must include the following keys in request: ['dispatch_number', 'payload', 'file_name']";
     let cancel = "Must include the following keys in request: ['Dispatch_Number', 'Cancellation_Reason', 'Cancellation_Requested_By']";
     let with = |name: &str, value: Value| {
@@ -194,7 +193,7 @@ async fn what_is_missing_or_cannot_be_sent_is_named() {
 
 #[tokio::test]
 async fn a_dispatch_is_never_ordered_twice() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     stage.upstream.rules(vec![Rule::on("POST", &resource("NewDispatch")).drops()]);
     let first = stage.ask(POST, order()).await;
     assert_eq!(first, (503, json!("LIT: connection closed before the answer was complete")));
@@ -217,7 +216,7 @@ async fn a_dispatch_is_never_ordered_twice() {
 
 #[tokio::test]
 async fn an_expired_session_is_renewed_and_the_write_repeated_once() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[]).await;
     let new = resource("NewDispatch");
     stage.upstream.rules(vec![Rule::on("POST", &new).json(&success("DIS1"))]);
     assert_eq!(stage.ask_as("a", POST, order()).await.0, 200);
@@ -236,7 +235,7 @@ async fn an_expired_session_is_renewed_and_the_write_repeated_once() {
 
 #[tokio::test]
 async fn a_dry_run_validates_answers_and_sends_nothing() {
-    let (stage, _running) = Stage::with::<LitBridge>(&[("WRITE_MODE", "dry-run")]).await;
+    let (stage, _running) = Stage::with(&lit_bridge::service(), &[("WRITE_MODE", "dry-run")]).await;
     let (status, body) = stage.ask(POST, order()).await;
     assert_eq!((status, &body["Dispatch"]["Dispatch_Number"]), (200, &json!("DRY-RUN")));
     let (status, body) = stage.ask(UPDATE, change()).await;

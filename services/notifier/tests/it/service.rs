@@ -1,7 +1,6 @@
 //! The service as its callers see it: over NATS and Redis, with the sandbox's mail servers and stubs of Slack and the SMS
 //! provider (spec `notifier`, "Serves", "Messaging contract").
 
-use notifier::Notifier;
 use std::sync::Arc;
 
 use crate::stage::{INBOX, MailServers, PASSWORD, PATIENCE, until};
@@ -41,7 +40,7 @@ impl Fleet {
         let mailboxes = json!({INBOX: PASSWORD}).to_string();
         let mut all = vec![("UPSTREAM_OVERRIDES", &*overrides), ("MONITORABLE_EMAIL_ACCOUNTS", &mailboxes)];
         all.extend_from_slice(settings);
-        let running = stage.run::<Notifier>(&all).await;
+        let running = stage.run(&notifier::service(), &all).await;
         Self { stage, mail, running }
     }
 
@@ -243,7 +242,7 @@ async fn with_the_environment_of_the_sandbox_every_channel_ends_in_its_outbox() 
     let (stage, mail) = tokio::join!(Stage::start("notifier"), MailServers::start());
     let environment = mail.sandbox.environment_for("notifier");
     let settings: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
-    let _running = stage.run::<Notifier>(&settings).await;
+    let _running = stage.run(&notifier::service(), &settings).await;
     let ask = async |subject, envelope: Value| {
         stage.requester.request(subject, &envelope, PATIENCE).await.envelope()["status"].clone()
     };

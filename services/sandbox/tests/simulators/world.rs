@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use runtime::{Clock, Environment, Runnable};
+use runtime::{Clock, Environment};
 use sandbox::world::generate::{Oddity, oddity};
 use sandbox::world::network::{Edge, Health, Link, LinkState};
 use sandbox::world::states::StateError;
 use sandbox::world::tickets::{NewTicket, Status, TicketError, Topic};
 use sandbox::world::{Plan, World};
-use sandbox::{Sandbox, environment};
+use sandbox::environment;
 
 use crate::common::{monday, sandbox};
 
@@ -154,7 +154,7 @@ async fn each_service_gets_the_environment_that_its_specification_lists() {
 
 #[test]
 fn a_wrong_setting_is_named() {
-    let service = Runnable::of::<Sandbox>();
+    let service = sandbox::service();
     service.check(&Environment::default()).unwrap();
     let wrong = Environment::from([("SANDBOX_EDGES", "many"), ("SANDBOX_PORT", "70000")]);
     let problems = service.check(&wrong).unwrap_err().to_string();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use velocloud_bridge::VelocloudBridge;
 
 use futures::future::join_all;
 use secrecy::SecretString;
@@ -27,7 +26,7 @@ fn series() -> Rule {
 
 #[tokio::test]
 async fn a_list_of_several_megabytes_passes_with_its_host_in_each_item() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     let rows: Vec<Value> = (0..8_000)
         .map(|id| json!({"edgeId": id, "edgeName": "Café – 1", "score": 4.400_000_095_367_432, "isp": null, "x": "y".repeat(300)}))
         .collect();
@@ -45,7 +44,7 @@ async fn a_list_of_several_megabytes_passes_with_its_host_in_each_item() {
 
 #[tokio::test]
 async fn a_request_of_more_than_a_megabyte_passes() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     stage.upstream.answer(series());
     let payload =
         json!({"enterpriseId": 2, "edgeId": 4, "interval": {}, "metrics": [], "more": "x".repeat(1_500_000)});
@@ -56,7 +55,7 @@ async fn a_request_of_more_than_a_megabyte_passes() {
 
 #[tokio::test]
 async fn identical_reads_in_flight_share_one_call_and_later_ones_ask_anew() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     stage.upstream.answer(links().json(&json!([{"linkId": 7}])).times(1));
     stage.upstream.answer(links().json(&json!([{"linkId": 8}])));
     let hold = stage.upstream.hold();
@@ -83,7 +82,7 @@ async fn identical_reads_in_flight_share_one_call_and_later_ones_ask_anew() {
 
 #[tokio::test]
 async fn a_host_gets_ten_calls_at_a_time_and_every_request_its_answer() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     stage.upstream.answer(series().delay(Duration::from_millis(20)));
     let requests = (0..40).map(|edge| {
         let payload = json!({"enterpriseId": 2, "edgeId": edge, "interval": {}, "metrics": []});
@@ -97,7 +96,7 @@ async fn a_host_gets_ten_calls_at_a_time_and_every_request_its_answer() {
 
 #[tokio::test]
 async fn a_passing_failure_is_repeated_once() {
-    let (stage, running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     let body = json!({"host": "vco1.example.test"});
     for failure in [links().status(503), links().status(502), links().drops()] {
         stage.upstream.rules(vec![failure.clone().times(1), links().json(&json!([]))]).take_calls();
@@ -119,7 +118,7 @@ async fn a_passing_failure_is_repeated_once() {
 /// Improve 14.
 #[tokio::test]
 async fn a_repetition_waits_for_about_a_second_whatever_velocloud_asks_for_and_429_is_final() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     let body = json!({"host": "vco1.example.test"});
     let busy = links().status(503).header("Retry-After", "15").times(1);
     stage.upstream.rules(vec![busy, links().json(&json!([]))]).take_calls();

@@ -1,11 +1,10 @@
 //! Every recorded exchange of the existing deployment.
 
 use testkit::recordings::Stage;
-use velocloud_bridge::VelocloudBridge;
 
 async fn play(file: &str) {
     let stage = Stage::start(file).await;
-    let _running = stage.run::<VelocloudBridge>(&[]).await;
+    let _running = stage.run(&velocloud_bridge::service(), &[]).await;
     stage.play_all().await.assert_clean();
 }
 

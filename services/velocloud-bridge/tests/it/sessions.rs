@@ -1,7 +1,6 @@
 //! Sessions over real HTTP: expiry in mid-work, refused and slow logins, redirects; and what never leaves the bridge.
 
 use std::time::Duration;
-use velocloud_bridge::VelocloudBridge;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -37,7 +36,7 @@ fn logins(calls: &[Received], host: &str) -> usize {
 
 #[tokio::test]
 async fn a_session_that_expires_in_mid_work_is_renewed_once_for_all() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     stage.upstream.take_calls();
     stage.upstream.rules(vec![expired()]);
     let hold = stage.upstream.hold();
@@ -61,7 +60,7 @@ async fn a_session_that_expires_in_mid_work_is_renewed_once_for_all() {
 
 #[tokio::test]
 async fn a_session_that_stays_refused_is_a_401_after_one_repetition() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     let expected = (401, json!("Auth token expired for host vco1.example.test"));
     let path = "metrics/getEdgeLinkSeries";
     for refusal in [
@@ -82,7 +81,7 @@ async fn a_refused_login_at_the_start_costs_that_host_only_until_it_works() {
     let stage = Stage::start("velocloud-bridge").await;
     let works = rule("metrics/getEdgeLinkSeries").json(&json!([]));
     stage.upstream.rules(vec![login("vco1").status(302).header("Location", "/login"), works.clone()]);
-    let running = stage.run::<VelocloudBridge>(&[]).await;
+    let running = stage.run(&velocloud_bridge::service(), &[]).await;
     assert_eq!(running.host.not_ready(), Vec::<String>::new());
     let (status, body) = stage.ask(SERIES, series(1)).await;
     assert_eq!((status, body), (401, json!("Auth token expired for host vco1.example.test")));
@@ -99,13 +98,13 @@ async fn a_login_that_hangs_at_the_start_holds_nothing_up() {
     let stage = Stage::start("velocloud-bridge").await;
     let slow = login("vco1").delay(Duration::from_secs(600));
     stage.upstream.rules(vec![slow, rule("metrics/getEdgeLinkSeries").json(&json!([]))]);
-    let _running = stage.run::<VelocloudBridge>(&[]).await;
+    let _running = stage.run(&velocloud_bridge::service(), &[]).await;
     assert_eq!(stage.ask(SERIES, series_at("vco2.example.test", 1)).await, (200, json!([])));
 }
 
 #[tokio::test]
 async fn credentials_and_cookies_stay_out_of_replies() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     let path = "event/getEnterpriseEvents";
     let body = json!({"host": "vco1.example.test", "enterprise_id": 2, "start_date": 1, "end_date": 2});
     for failure in [

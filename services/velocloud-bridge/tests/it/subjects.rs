@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 use testkit::recordings::Stage;
 use testkit::{PATIENCE, Rule, Via};
-use velocloud_bridge::VelocloudBridge;
 
 const HOST: &str = "vco1.example.test";
 
@@ -153,7 +152,7 @@ fn subjects() -> Vec<Subject> {
 
 #[tokio::test]
 async fn every_subject_makes_its_call_and_gives_its_answer() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     for subject in subjects() {
         stage.upstream.rules(vec![subject.rule().header("Expires", "0").json(&subject.answer)]).take_calls();
         let mut body = subject.body.clone();
@@ -169,7 +168,7 @@ async fn every_subject_makes_its_call_and_gives_its_answer() {
 
 #[tokio::test]
 async fn every_subject_maps_each_status_as_specified() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     let error = json!({"error": {"code": -32600, "message": "bad"}});
     for subject in subjects() {
         let name = subject.name;
@@ -207,7 +206,7 @@ async fn every_subject_maps_each_status_as_specified() {
 
 #[tokio::test]
 async fn json_of_another_kind_is_a_failure_but_for_edges_and_series() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     for subject in subjects() {
         let passes = matches!(
             subject.name,
@@ -229,7 +228,7 @@ async fn json_of_another_kind_is_a_failure_but_for_edges_and_series() {
 
 #[tokio::test]
 async fn a_host_that_is_not_configured_is_a_404_and_calls_nobody() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     stage.upstream.take_calls();
     for subject in subjects() {
         for host in ["vco9.example.test", "VCO1.EXAMPLE.TEST", ""] {
@@ -248,7 +247,7 @@ async fn a_host_that_is_not_configured_is_a_404_and_calls_nobody() {
 
 #[tokio::test]
 async fn wrong_requests_are_refused_on_every_subject_and_garbage_too() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     stage.upstream.take_calls();
     let names = subjects().into_iter().map(|subject| subject.name).chain(["request.enterprises.names"]);
     for name in names {
@@ -269,7 +268,7 @@ async fn wrong_requests_are_refused_on_every_subject_and_garbage_too() {
 
 #[tokio::test]
 async fn names_of_all_hosts_are_filtered_and_a_failed_host_costs_the_status_only() {
-    let (stage, _running) = Stage::with::<VelocloudBridge>(&[]).await;
+    let (stage, _running) = Stage::with(&velocloud_bridge::service(), &[]).await;
     let names = |host: &str, names: &[&str]| {
         let enterprises: Vec<Value> = names.iter().map(|name| json!({"id": 1, "name": name})).collect();
         Rule::on("POST", &format!("^/{host}/portal/rest/monitoring/getAggregates$"))

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bruin_bridge::BruinBridge;
 use runtime::Hosted;
 use serde_json::{Value, json};
 pub(crate) use testkit::PATIENCE;
@@ -27,7 +26,7 @@ impl Bridge {
 
     /// Starts the bridge on a stage.
     pub(crate) async fn start_on(stage: Stage, settings: &[(&str, &str)]) -> Self {
-        let run = stage.run::<BruinBridge>(settings).await;
+        let run = stage.run(&bruin_bridge::service(), settings).await;
         Self { stage, run }
     }
 

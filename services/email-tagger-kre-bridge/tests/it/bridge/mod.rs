@@ -1,8 +1,8 @@
 //! What the shared tests have to know of this bridge.
 
 use contracts::email_tagger::{NO_EMAIL, NO_OUTCOME};
-use email_tagger_kre_bridge::EmailTaggerKreBridge;
 use model_bridges::{Ask, Bridge, Outcome, object};
+use runtime::Runnable;
 use sandbox::ThirdParty;
 use serde_json::{Map, Value, json};
 
@@ -17,9 +17,12 @@ fn email() -> Value {
 }
 
 impl Bridge for EmailTagger {
-    type Service = EmailTaggerKreBridge;
     const MODEL: ThirdParty = ThirdParty::EmailTagger;
     const LABEL: &'static str = "email-tagger";
+
+    fn service() -> Runnable {
+        email_tagger_kre_bridge::service()
+    }
 
     fn question() -> Ask {
         Ask { subject: PREDICTION, rpc: "GetPrediction", body: email(), refusal: NO_EMAIL }

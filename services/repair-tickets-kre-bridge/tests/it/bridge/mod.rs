@@ -2,7 +2,7 @@
 
 use contracts::repair_tickets::{NO_BODY, NO_EMAIL, NO_TICKET};
 use model_bridges::{Ask, Bridge, Outcome, object};
-use repair_tickets_kre_bridge::RepairTicketsKreBridge;
+use runtime::Runnable;
 use sandbox::ThirdParty;
 use serde_json::{Map, Value, json};
 
@@ -15,9 +15,12 @@ pub(crate) const CLOSED: &str = "rta.closed_ticket_feedback.request";
 pub(crate) struct RepairTickets;
 
 impl Bridge for RepairTickets {
-    type Service = RepairTicketsKreBridge;
     const MODEL: ThirdParty = ThirdParty::RepairTickets;
     const LABEL: &'static str = "repair-tickets";
+
+    fn service() -> Runnable {
+        repair_tickets_kre_bridge::service()
+    }
 
     fn question() -> Ask {
         let body = json!({"email_id": "73111", "subject": "Router down"});

@@ -10,9 +10,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
-use runtime::{Clock, Environment, Host, Runnable};
+use runtime::{Clock, Environment, Host};
 use serde_json::{Value, json};
-use service_outage_monitor::ServiceOutageMonitor;
 use testkit::{Nats, PeerRequest, Redis, StubPeers};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -178,9 +177,7 @@ impl World {
         let host = Host::new(self.clock.clone(), CancellationToken::new());
         let (environment, started) = (self.environment.clone(), host.clone());
         let run =
-            tokio::spawn(
-                async move { Runnable::of::<ServiceOutageMonitor>().run(environment, started).await },
-            );
+            tokio::spawn(async move { service_outage_monitor::service().run(environment, started).await });
         Running { host, run }
     }
 

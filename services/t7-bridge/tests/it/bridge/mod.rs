@@ -2,9 +2,9 @@
 
 use contracts::t7::{NO_LIVE_METRICS, NO_METRICS, NO_PREDICTION};
 use model_bridges::{Ask, Bridge, Outcome, object};
+use runtime::Runnable;
 use sandbox::ThirdParty;
 use serde_json::{Map, Value, json};
-use t7_bridge::T7Bridge;
 
 pub(crate) const PREDICTION: &str = "t7.prediction.request";
 pub(crate) const METRICS: &str = "t7.automation.metrics";
@@ -14,10 +14,13 @@ pub(crate) const LIVE: &str = "t7.live.automation.metrics";
 pub(crate) struct T7;
 
 impl Bridge for T7 {
-    type Service = T7Bridge;
     const MODEL: ThirdParty = ThirdParty::T7;
     const LABEL: &'static str = "t7";
     const CA_FILE: &'static str = "KRE_ROOT_CERTIFICATES";
+
+    fn service() -> Runnable {
+        t7_bridge::service()
+    }
 
     fn question() -> Ask {
         Ask { subject: PREDICTION, rpc: "Prediction", body: Self::question_with("n"), refusal: NO_PREDICTION }
