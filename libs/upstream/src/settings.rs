@@ -27,7 +27,7 @@ pub struct Settings {
     /// Those of [`Self::in_flight`] which reads never take, so that slow reads cannot starve writes. Default 0.
     pub kept_for_writes: usize,
     /// The largest answer in bytes that is read; a larger one is [`crate::CallError::TooLarge`]. Default 64 MiB. Four
-    /// answers of more than 4 MiB are read at the same time; further ones wait inside their deadline.
+    /// answers of more than 1 MiB are read at the same time; further ones wait inside their deadline.
     pub response_limit: usize,
     /// Whether certificates are checked. Only test installations switch it off; doing so is logged loudly.
     pub verify_tls: bool,
