@@ -1,7 +1,7 @@
 //! Plays the recorded exchanges of the existing deployment against a running service.
 //!
 //! ```text
-//! let (stage, _running) = Stage::with::<DigiBridge>(&[]).await;
+//! let (stage, _running) = Stage::with(&digi_bridge::service(), &[]).await;
 //! stage.play_all().await.assert_clean();
 //! ```
 //!
