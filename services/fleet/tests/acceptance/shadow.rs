@@ -90,10 +90,18 @@ async fn a_shadow_records_what_its_live_twin_carries_out_and_writes_nowhere() {
         "unpause_line",
     ];
     assert_eq!(actions, BTreeSet::from(expected), "the scenario has every action");
+    let of_edge: Vec<&str> =
+        by_device(&done)[cast.edge.as_str()].iter().map(|intent| intent.action.as_str()).collect();
+    let reopened =
+        of_edge.iter().skip_while(|action| **action != "resolve_line").any(|it| *it == "open_line");
+    assert!(reopened, "the edge goes down again after its ticket was resolved: {of_edge:?}");
     for record in &records {
         if let Step::Outcome { action, target, outcome } = &record.step {
             assert_eq!(record.mode, Mode::Live, "{action} of {target}");
-            assert_eq!(outcome, &Outcome::Done, "{action} of {target}");
+            // The ticket that is opened again is in the queue of its first forward still.
+            let still_there = action == "forward" && record.device == cast.edge;
+            let fits = *outcome == Outcome::Done || still_there && *outcome == Outcome::FoundDone;
+            assert!(fits, "{action} of {target}: {outcome:?}");
         }
     }
 
@@ -186,9 +194,9 @@ fn is_write(subject: &str) -> bool {
     !READS.contains(&subject) && !subject.starts_with("notification.")
 }
 
-/// How many calls that change something Bruin and DiGi have received.
+/// How many calls that change something Bruin and DiGi have let in; one with a session that is over is made again.
 fn writes(stage: &Stage) -> u64 {
-    let counts = stage.sandbox.received().counts().into_iter();
+    let counts = stage.sandbox.received().counts().into_iter().filter(|count| count.status != 401);
     let changing = counts.filter(|count| match count.third_party {
         ThirdParty::Bruin => count.method != "GET" && !count.path.contains("connect/token"),
         ThirdParty::Digi => count.path.contains("Recovery") && !count.path.contains("Logs"),
@@ -245,7 +253,7 @@ fn difference(some: &[Intent], others: &[Intent]) -> Vec<Intent> {
 
 /// The devices to which something happens.
 struct Cast {
-    /// Loses power; its DiGi unit is rebooted.
+    /// Loses power; its DiGi unit is rebooted. Loses it again after its ticket was resolved.
     edge: String,
     /// Loses a link which may go to ASR.
     link: (String, String),
@@ -305,6 +313,8 @@ impl Cast {
                 world.heal_standby(&self.pair).unwrap();
             }
             55 => drop(world.heal_edge(&self.resolved).unwrap()),
+            // The ticket that the engine opened and resolved.
+            75 => drop(world.break_edge(&self.edge).unwrap()),
             _ => {}
         }
     }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use runtime::{Clock, Environment};
+use sandbox::environment;
 use sandbox::world::generate::{Oddity, oddity};
 use sandbox::world::network::{Edge, Health, Link, LinkState};
 use sandbox::world::states::StateError;
 use sandbox::world::tickets::{NewTicket, Status, TicketError, Topic};
 use sandbox::world::{Plan, World};
-use sandbox::environment;
 
 use crate::common::{monday, sandbox};
 
