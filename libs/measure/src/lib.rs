@@ -4,9 +4,11 @@
 //!   and the ways in which it can end.
 //! - [`figures`]: numbers as people read them, medians, quantiles and straight lines through measurements.
 //! - [`page`]: a table between the markers of a page, and the machine it is from.
+//! - [`standstill`]: when a shared machine let nobody on.
 
 pub mod figures;
 pub mod page;
 mod process;
+pub mod standstill;
 
 pub use process::{Memory, Program, Service, cpu, helping, memory, own_folder, say};

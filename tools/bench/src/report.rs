@@ -51,12 +51,12 @@ impl Target {
 /// All rows, told as they come.
 pub(crate) struct Report {
     rows: Vec<Row>,
-    load_before: String,
+    before: page::Before,
 }
 
 impl Report {
     pub(crate) fn new() -> Self {
-        Self { rows: Vec::new(), load_before: page::load() }
+        Self { rows: Vec::new(), before: page::Before::now() }
     }
 
     pub(crate) fn add(&mut self, row: Row) {
@@ -71,7 +71,7 @@ impl Report {
 
     /// The table in Markdown, with the machine it is from.
     pub(crate) fn table(&self) -> String {
-        let mut text = format!("{}\n\n", page::machine(&self.load_before));
+        let mut text = format!("{}\n\n", page::machine(&self.before));
         text.push_str("| what | measured | practical limit | ratio | target |\n");
         text.push_str("| --- | --- | --- | --- | --- |\n");
         for row in &self.rows {

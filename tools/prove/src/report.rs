@@ -23,13 +23,13 @@ struct Entry {
 pub(crate) struct Report {
     effort: Effort,
     entries: Vec<Entry>,
-    load_before: String,
+    before: page::Before,
 }
 
 impl Report {
     /// None yet.
     pub(crate) fn new(effort: Effort) -> Self {
-        Self { effort, entries: Vec::new(), load_before: page::load() }
+        Self { effort, entries: Vec::new(), before: page::Before::now() }
     }
 
     /// Adds one and prints its line.
@@ -57,7 +57,7 @@ impl Report {
     /// were not made now.
     pub(crate) fn table(&self, before: &str) -> String {
         let effort = self.effort.pick("Short form: less of everything. ", "");
-        let mut text = format!("{effort}{}\n\n", page::machine(&self.load_before));
+        let mut text = format!("{effort}{}\n\n", page::machine(&self.before));
         text.push_str("| experiment | proves | figures | what must be so: what was found | verdict |\n");
         text.push_str("| --- | --- | --- | --- | --- |\n");
         for experiment in crate::all() {
