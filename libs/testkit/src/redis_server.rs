@@ -86,20 +86,25 @@ impl Redis {
         self.process.start(|| self.answers()).await
     }
 
-    /// Whether the server answers a PING, also by asking for a password; not while it still loads its data.
+    /// Whether the server answers a PING; not while it still loads its data.
     async fn answers(&self) -> bool {
         if self.options.tls.is_some() {
             // Who it is, and whether to trust it, is for the client to find out.
             return TcpStream::connect(self.port.address()).await.is_ok();
         }
+        // Whoever has not said the password is refused for that, also while the data is loaded.
+        let (asked, expected) = match &self.options.password {
+            Some(password) => (format!("AUTH {password}\r\nPING\r\n"), "+OK\r\n+PONG\r\n"),
+            None => ("PING\r\n".to_owned(), "+PONG\r\n"),
+        };
         let ping = async {
             let mut stream = TcpStream::connect(self.port.address()).await?;
-            stream.write_all(b"PING\r\n").await?;
-            let mut answer = [0; 7];
+            stream.write_all(asked.as_bytes()).await?;
+            let mut answer = vec![0; expected.len()];
             stream.read_exact(&mut answer).await?;
-            std::io::Result::Ok(answer)
+            std::io::Result::Ok(answer == expected.as_bytes())
         };
-        matches!(timeout(Duration::from_secs(1), ping).await, Ok(Ok(answer)) if &answer == b"+PONG\r\n" || &answer == b"-NOAUTH")
+        matches!(timeout(Duration::from_secs(1), ping).await, Ok(Ok(true)))
     }
 
     /// The address for clients, with the password if there is one.
