@@ -93,11 +93,15 @@ async fn run(lab: &Lab) -> anyhow::Result<Outcome> {
         *all.entry(reply.status).or_default() += 1;
         all
     });
-    outcome.check(
+    // Whatever waited until its deadline has 500, which takes a machine that is slower than what was planned for.
+    outcome.in_time(
+        lab.effort,
         "what is served has status 200",
         statuses.keys().all(|status| *status == 200),
         format!("{statuses:?}"),
     );
+    let known = statuses.keys().all(|status| matches!(status, 200 | 500));
+    outcome.check("what is not refused is served, or its time is over", known, format!("{statuses:?}"));
     let sorted = |of: &dyn Fn(&Reply) -> Duration| {
         let mut times: Vec<Duration> = refused.iter().map(|reply| of(reply)).collect();
         times.sort_unstable();
