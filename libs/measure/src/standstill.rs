@@ -2,7 +2,6 @@
 //! what was to be done then is late whoever did it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,10 +11,11 @@ const EVERY: Duration = Duration::from_millis(5);
 /// also between others that always compute.
 const LATE: Duration = Duration::from_millis(50);
 
-/// A thread that wants nothing but to go on every few milliseconds.
+/// A thread that wants nothing but to go on every few milliseconds. It ends with this value.
 #[derive(Debug)]
 pub struct Watch {
-    over: Arc<AtomicBool>,
+    /// As long as there are two of it somebody wants to know.
+    wanted: Arc<()>,
     thread: JoinHandle<Standstills>,
 }
 
@@ -29,12 +29,12 @@ impl Watch {
     /// # Errors
     /// When there can be no further thread.
     pub fn start() -> std::io::Result<Self> {
-        let over = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&over);
+        let wanted = Arc::new(());
+        let watched = Arc::clone(&wanted);
         let thread = std::thread::Builder::new().name("standstills".to_owned()).spawn(move || {
             let mut found = Standstills::default();
             let mut before = Instant::now();
-            while !told.load(Ordering::Relaxed) {
+            while Arc::strong_count(&watched) > 1 {
                 std::thread::sleep(EVERY);
                 let now = Instant::now();
                 found.add(before, now);
@@ -42,12 +42,12 @@ impl Watch {
             }
             found
         })?;
-        Ok(Self { over, thread })
+        Ok(Self { wanted, thread })
     }
 
     /// What was found until now.
     pub fn end(self) -> Standstills {
-        self.over.store(true, Ordering::Relaxed);
+        drop(self.wanted);
         // It cannot panic.
         self.thread.join().unwrap_or_default()
     }
