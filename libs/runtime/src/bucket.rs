@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::{
-    self, kv,
+    self, ErrorCode,
+    context::{CreateStreamErrorKind, KeyValueErrorKind},
+    kv,
     stream::{Config, DiscardPolicy, StorageType},
 };
 use bus::memory::{Access, Kept, Peers};
@@ -101,11 +103,14 @@ impl Bucket {
             return Ok(Values(Store::JetStream(Box::new(store))));
         }
         self.create(client).await?;
-        let store = timeout(within, jetstream.get_key_value(self.name)).await;
-        let store = store
-            .map_err(|_| BucketError::NoAnswer)?
-            .map_err(|error| BucketError::Refused(error.to_string()));
-        Ok(Values(Store::JetStream(Box::new(store?))))
+        match timeout(within, jetstream.get_key_value(self.name)).await {
+            Ok(Ok(store)) => Ok(Values(Store::JetStream(Box::new(store)))),
+            // It is there, but no bucket.
+            Ok(Err(error)) if error.kind() == KeyValueErrorKind::InvalidStoreName => {
+                Err(BucketError::Refused(error.to_string()))
+            }
+            Ok(Err(_)) | Err(_) => Err(BucketError::NoAnswer),
+        }
     }
 
     async fn create(self, client: &async_nats::Client) -> Result<(), BucketError> {
@@ -129,12 +134,27 @@ impl Bucket {
                 ..Config::default()
             };
             match timeout(CREATE_WITHIN, jetstream.get_or_create_stream(config)).await {
-                Err(_) => return Err(BucketError::NoAnswer),
                 Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error)) => refused = BucketError::Refused(error.to_string()),
+                Ok(Err(error)) if !is_passing(&error.kind()) => {
+                    refused = BucketError::Refused(error.to_string());
+                }
+                // One copy less would not be what keeps the bucket from being created.
+                Ok(Err(_)) | Err(_) => return Err(BucketError::NoAnswer),
             }
         }
         Err(refused)
+    }
+}
+
+/// Whether it says nothing of what there is: the time is over (the client's own limit may come before ours), or the
+/// cluster has no leader, or another one in a moment.
+fn is_passing(error: &CreateStreamErrorKind) -> bool {
+    const LEADERLESS: [ErrorCode; 3] =
+        [ErrorCode::CLUSTER_NOT_AVAILABLE, ErrorCode::CLUSTER_NOT_LEADER, ErrorCode::CLUSTER_NOT_ASSIGNED];
+    match error {
+        CreateStreamErrorKind::TimedOut => true,
+        CreateStreamErrorKind::JetStream(error) => LEADERLESS.contains(&error.error_code()),
+        _ => false,
     }
 }
 

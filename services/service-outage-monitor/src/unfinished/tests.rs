@@ -1,7 +1,9 @@
 use bus::{BusOptions, RedisLink, RedisOptions};
 use chrono::{DateTime, TimeDelta, Utc};
 use prometheus::Registry;
+use serde_json::json;
 use ticketing::OutageKind;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{action::Action, rules::creation::Creation, sample};
@@ -46,12 +48,21 @@ impl Servers {
 
     /// The store as a replica opens it.
     async fn store(&self) -> Result<Store, StoreError> {
+        let bus = self.bus().await;
+        self.store_of(&bus).await
+    }
+
+    async fn bus(&self) -> bus::Bus {
         let options = BusOptions::new("test", self.nats.url(), self.redis.host(), self.redis.port());
         let bus = bus::Bus::connect(options, &Registry::new()).await.unwrap();
         self.buses.lock().push(bus.clone());
+        bus
+    }
+
+    async fn store_of(&self, bus: &bus::Bus) -> Result<Store, StoreError> {
         let redis =
             RedisOptions { host: self.redis.host(), port: self.redis.port(), ..RedisOptions::default() };
-        Store::open(BUCKET, &bus, Some(RedisLink::open(&redis).unwrap()), HOST).await
+        Store::open(BUCKET, bus, Some(RedisLink::open(&redis).unwrap()), HOST).await
     }
 
     /// A replica that has taken over.
@@ -66,6 +77,46 @@ impl Servers {
 fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries.sort_by_key(Entry::name);
     entries
+}
+
+/// A cluster without a leader: the bucket may be there, with all that is unfinished in it.
+#[tokio::test]
+async fn while_jetstream_says_nothing_of_its_buckets_nobody_takes_redis_for_the_store() {
+    let [_, servers] = Servers::both().await;
+    let client = servers.nats.client().await;
+    let leaderless =
+        json!({"error": {"code": 503, "err_code": 10008, "description": "temporarily unavailable"}});
+    for answer in [None, Some(leaderless.to_string())] {
+        let mut asked = client.subscribe("$JS.API.>").await.unwrap();
+        client.flush().await.unwrap();
+        let (peer, end) = (client.clone(), CancellationToken::new());
+        let (ended, silent) = (end.clone(), answer.is_none());
+        let jetstream = tokio::spawn(async move {
+            while let Some(Some(request)) = ended.run_until_cancelled(asked.next()).await {
+                if let (Some(inbox), Some(answer)) = (request.reply, &answer) {
+                    peer.publish(inbox, answer.clone().into()).await.unwrap();
+                }
+            }
+            asked.unsubscribe().await.unwrap();
+        });
+        let bus = servers.bus().await;
+        if silent {
+            // Nothing but the limits of time ends this.
+            tokio::time::pause();
+        }
+        let error = servers.store_of(&bus).await.err().expect("no store");
+        if silent {
+            tokio::time::resume();
+        }
+        assert!(error.to_string().ends_with("no answer from JetStream"), "{error}");
+        end.cancel();
+        jetstream.await.unwrap();
+        client.flush().await.unwrap();
+    }
+    // Now nobody serves JetStream at all.
+    let store = servers.store().await.unwrap();
+    store.put("a.b", "kept".into()).await.unwrap();
+    assert_eq!(servers.store().await.unwrap().all().await.unwrap(), [("a.b".to_owned(), "kept".into())]);
 }
 
 #[tokio::test]
