@@ -16,6 +16,7 @@ use prometheus::Registry;
 use serde::Serialize;
 use serde_json::json;
 use testkit::Nats;
+use tokio::time::Instant;
 
 #[derive(Clone, Serialize)]
 struct Resolve {
@@ -142,4 +143,22 @@ async fn without_jetstream_actions_go_on() {
     resolve(&executor(&ledger), "VC1").await;
     assert!(matches!(ledger.read(None).await, Err(ReadError::NoJetStream)));
     assert!(matches!(ledger.last("VC1").await, Err(ReadError::NoJetStream)));
+}
+
+/// Time is the test's own, so nothing but the ledger's limit ends the waiting.
+#[tokio::test]
+async fn a_silent_jetstream_holds_an_action_up_for_two_seconds_at_most() {
+    let nats = Nats::start().await;
+    let peer = nats.client().await;
+    let _silent = [peer.subscribe("$JS.API.>").await.unwrap(), peer.subscribe("decisions.>").await.unwrap()];
+    peer.flush().await.unwrap();
+    let ledger = Ledger::stream(nats.client().await);
+    let executor = executor(&ledger);
+    tokio::time::pause();
+    // Its intent finds that nobody answers; its outcome and the next action rest on that.
+    for most in [Duration::from_millis(2_010), Duration::ZERO] {
+        let began = Instant::now();
+        resolve(&executor, "VC1").await;
+        assert!(began.elapsed() <= most, "{:?} of {most:?}", began.elapsed());
+    }
 }

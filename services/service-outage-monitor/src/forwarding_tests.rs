@@ -13,9 +13,17 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use runtime::{Clock, Context, Environment};
 use serde_json::{Value, json};
+use ticketing::OutageKind;
 
 use super::*;
-use crate::{config::Settings, sample::SERIAL, store::Store};
+use crate::{
+    config::Settings,
+    edges::Device,
+    rules::creation::Creation,
+    sample::{self, SERIAL},
+    store::Store,
+    unfinished,
+};
 
 const DETAILS: &str = "bruin.ticket.details.request";
 const WORK: &str = "bruin.ticket.change.work";
@@ -136,6 +144,27 @@ async fn until(condition: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(PATIENCE, came_true).await.expect("it comes true");
+}
+
+/// A replica that could not read the store at its start must not take an old outage for a new one.
+#[tokio::test]
+async fn former_forwards_are_read_before_one_is_scheduled() {
+    let (world, clock, former, key, entry) = stage().await;
+    let done = Entry { state: State::Done(clock.now()), ..entry };
+    former.forwards.put(&key, done.clone()).await;
+
+    let monitor = replica(&world, &clock);
+    let device = Device { edge: Arc::new(sample::edge(SERIAL)), record: sample::link_down(SERIAL) };
+    let kind = OutageKind::LinkDown;
+    let outage = unfinished::Entry::outage(device.record.clone(), kind, clock.now(), None);
+    let work = monitor.unfinished.begin(outage).await.unwrap();
+    let ticket = Some(555.into());
+    let case = Case { device, kind, creation: Creation::InProgress, ticket, work };
+    let job = monitor.job("re-check", Arc::default());
+    monitor.schedule_hnoc(&job, &case, hnoc::Trigger::StillDown).await;
+    assert!(monitor.forwards.history(&key).settled, "it was done before");
+    assert_eq!(world.kept(), [done]);
+    assert!(!monitor.shell.schedule.pending(&key.job()));
 }
 
 /// One look right before it: between two the second could fail, and nobody would try again.

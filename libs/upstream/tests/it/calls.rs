@@ -14,7 +14,10 @@ use parking_lot::Mutex;
 use prometheus::Registry;
 use serde_json::json;
 use testkit::{Rule, StubUpstream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 use upstream::{BuildError, Call, CallError, Coalesce, NoLogin, Overrides, Retry, Settings, Upstream};
 use url::Url;
 
@@ -186,16 +189,91 @@ async fn broken_connections_and_answers_are_named_plainly() {
 
 /// A server that says something fixed to everybody.
 async fn speaking(text: &'static str) -> Url {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    serving(move |mut stream| async move {
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request).await;
+        let _ = stream.write_all(text.as_bytes()).await;
+    })
+    .await
+}
+
+/// A server that treats each connection so.
+async fn serving<F: Future<Output = ()> + Send + 'static>(
+    each: impl Fn(TcpStream) -> F + Send + 'static,
+) -> Url {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 1024];
-            let _ = stream.read(&mut request).await;
-            let _ = stream.write_all(text.as_bytes()).await;
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(each(stream));
         }
     });
     url
+}
+
+/// An answer in one piece is known to be whole without reading on; its connection must still be free for the next call.
+#[tokio::test]
+async fn calls_in_turn_share_a_connection() {
+    const CALLS: usize = 20;
+    let connections = Arc::new(AtomicUsize::new(0));
+    let used = Arc::clone(&connections);
+    let answers = serving(move |mut stream| {
+        let used = Arc::clone(&used);
+        async move {
+            let mut request = [0; 1024];
+            let mut first = true;
+            while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                used.fetch_add(usize::from(std::mem::take(&mut first)), Ordering::SeqCst);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            }
+        }
+    });
+    let third_party = plain(Settings::new("test", answers.await));
+    for _ in 0..CALLS {
+        assert_eq!(third_party.send(Call::get("/x")).await.unwrap().text(), "ok");
+    }
+    // A call may come before the last one's connection is back in its place.
+    let connections = connections.load(Ordering::SeqCst);
+    assert!(connections <= CALLS / 2, "{connections} connections for {CALLS} calls");
+}
+
+/// Four stalled answers have all places for large ones: a fifth waits for a place, what is small does not.
+#[tokio::test]
+async fn large_answers_are_read_four_at_a_time() {
+    const LARGE: usize = 2 * 1024 * 1024;
+    let (go_on, stalled) = tokio::sync::watch::channel(false);
+    let url = serving(move |mut stream| {
+        let mut stalled = stalled.clone();
+        async move {
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).await.unwrap_or_default();
+            let path = String::from_utf8_lossy(&request[..read]);
+            let length = if path.starts_with("GET /small") { 10 } else { LARGE };
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes()).await;
+            let half = if path.starts_with("GET /stalls") { length * 3 / 4 } else { length };
+            let _ = stream.write_all(&vec![b'x'; half]).await;
+            let _ = stalled.wait_for(|go_on| *go_on || half == length).await;
+            let _ = stream.write_all(&vec![b'x'; length - half]).await;
+        }
+    });
+    let third_party = plain(Settings::new("test", url.await));
+    let stalling: Vec<_> = (0..4)
+        .map(|_| {
+            let third_party = third_party.clone();
+            tokio::spawn(async move { third_party.send(Call::get("/stalls").within(PATIENCE)).await })
+        })
+        .collect();
+    let large = |within| third_party.send(Call::get("/large").within(within));
+    // Until the four have come that far it finds a place.
+    let waits = async { while large(Duration::from_millis(500)).await.err() != Some(CallError::Timeout) {} };
+    tokio::time::timeout(PATIENCE, waits).await.expect("a fifth large answer waits");
+    assert_eq!(third_party.send(Call::get("/small")).await.unwrap().body.len(), 10);
+    go_on.send(true).unwrap();
+    assert_eq!(large(PATIENCE).await.unwrap().body.len(), LARGE);
+    for stalled in stalling {
+        assert_eq!(stalled.await.unwrap().unwrap().body.len(), LARGE);
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! `kill -9` of the leader of the outage monitor at every step of its cycle, as `scripts/prove leader-death` does it, by
 //! the programs of this profile: tickets, notes, severities, queues and reboots are those of an undisturbed run.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use prove::experiment::{Effort, Lab};
 use prove::leader_death::{compare, points, points::Scene};
+
+use crate::programs;
 
 /// The programs that take part.
 const PROGRAMS: [&str; 6] = [
@@ -17,35 +18,6 @@ const PROGRAMS: [&str; 6] = [
     "service-outage-monitor",
 ];
 
-/// The folder of the programs, which are built with the tests of the whole workspace.
-fn folder() -> PathBuf {
-    // target/<profile>/deps/leader_death-<hash>
-    let test = std::env::current_exe().unwrap();
-    let folder = test.ancestors().nth(2).unwrap().to_owned();
-    for program in PROGRAMS {
-        let stale = stale(&folder, program);
-        assert!(stale.is_none(), "{}: run cargo build --workspace --all-targets", stale.unwrap_or_default());
-    }
-    folder
-}
-
-/// Why a program does not show what its sources do: cargo lists these beside it.
-fn stale(folder: &Path, program: &str) -> Option<String> {
-    let changed = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
-    let file = folder.join(program);
-    let (Some(built), Ok(listed)) =
-        (changed(&file), std::fs::read_to_string(folder.join(format!("{program}.d"))))
-    else {
-        return Some(format!("{} is not built", file.display()));
-    };
-    let (_, sources) = listed.split_once(": ").expect("a list of sources");
-    // A blank inside of a path is written as `\ `.
-    let sources = sources.replace("\\ ", "\0");
-    let mut sources = sources.split_whitespace().map(|source| source.replace('\0', " "));
-    let newer = sources.find(|source| changed(Path::new(source)).is_none_or(|changed| changed > built))?;
-    Some(format!("{} is older than {newer}", file.display()))
-}
-
 /// Kills leaders at all points of these scenes. What the services log stays in a folder of this name.
 async fn every_death_changes_nothing(name: &str, scenes: Vec<Scene>) {
     // As the program does; it fails when there is one already.
@@ -53,7 +25,8 @@ async fn every_death_changes_nothing(name: &str, scenes: Vec<Scene>) {
     let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("leader-death-{name}"));
     let _ = std::fs::remove_dir_all(&logs);
     std::fs::create_dir_all(&logs).unwrap();
-    let lab = Lab { effort: Effort::Full, seed: 1, binaries: folder(), logs: logs.clone() };
+    let lab =
+        Lab { effort: Effort::Full, seed: 1, binaries: programs::folder(&PROGRAMS), logs: logs.clone() };
     let compared = compare(&lab, &scenes).await.unwrap();
     assert_eq!(compared.len(), scenes.len());
     for (scene, comparison) in scenes.iter().zip(&compared) {
