@@ -7,6 +7,7 @@
     reason = "a test ends when something is missing"
 )]
 
+mod buckets;
 mod candidates;
 mod clock;
 mod lease;
