@@ -8,7 +8,7 @@
 //! - `replier`, `handling`: bounded and fair concurrency, exactly one reply for each request; `dedupe`: one execution for
 //!   each write.
 //! - `connection`, `drain`: reconnecting, moving to another server, stopping without losing a request.
-//! - [`memory`]: the same without NATS, for simulations.
+//! - [`memory`]: the same without NATS, for simulations; [`jetstream`]: streams, for what is kept.
 //! - `discovery`, `metrics`, `trace`: being seen.
 //!
 //! ```no_run
@@ -34,6 +34,7 @@ mod error;
 mod events;
 mod handling;
 mod inbox;
+pub mod jetstream;
 pub mod memory;
 mod message;
 mod metrics;
@@ -131,14 +132,21 @@ impl Bus {
             .await
             .map_err(|error| ConnectError::Option { option: "NATS_SERVER1", reason: error.to_string() })?;
         let stop = CancellationToken::new();
+        let abort = CancellationToken::new();
         let core = Arc::new(Core {
             store: offload::PayloadStore::new(payloads, &limits, Arc::clone(&metrics)),
-            dedupe: dedupe::Dedupe::new(&service, markers, limits.dedupe_for, limits.dedupe_within),
+            dedupe: dedupe::Dedupe::new(
+                &service,
+                markers,
+                limits.dedupe_for,
+                limits.dedupe_within,
+                abort.clone(),
+            ),
             places: replier::Places::new(limits.in_flight, limits.in_flight_per_subject),
             discovery: discovery::Identity::new(&service, offload::new_id()),
             served: Mutex::new(Some(Vec::new())),
             work: TaskTracker::new(),
-            abort: CancellationToken::new(),
+            abort,
             stop: stop.clone(),
             service,
             limits,

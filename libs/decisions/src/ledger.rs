@@ -10,6 +10,7 @@ use async_nats::jetstream::{
     self,
     stream::{Config, DiscardPolicy, StorageType},
 };
+use bus::jetstream::create_stream;
 use bytes::Bytes;
 use opentelemetry::trace::TraceContextExt;
 use parking_lot::Mutex;
@@ -265,8 +266,8 @@ async fn created(jetstream: &jetstream::Context) -> bool {
         ..Config::default()
     };
     // Below the patience for the whole, so that the reason can be told.
-    let reason = match timeout(PATIENCE / 2, jetstream.get_or_create_stream(config)).await {
-        Ok(Ok(_)) => return true,
+    let reason = match timeout(PATIENCE / 2, create_stream(jetstream, config)).await {
+        Ok(Ok(())) => return true,
         Ok(Err(error)) => error.to_string(),
         Err(_) => "no answer".to_owned(),
     };

@@ -15,7 +15,7 @@ use decisions::{Action, Carried, Decision, Entry, Executor, Ledger, Look, Mode, 
 use prometheus::Registry;
 use serde::Serialize;
 use serde_json::json;
-use testkit::Nats;
+use testkit::{Nats, NatsCluster};
 use tokio::time::Instant;
 
 #[derive(Clone, Serialize)]
@@ -161,4 +161,14 @@ async fn a_silent_jetstream_holds_an_action_up_for_two_seconds_at_most() {
         resolve(&executor, "VC1").await;
         assert!(began.elapsed() <= most, "{:?} of {most:?}", began.elapsed());
     }
+}
+
+#[tokio::test]
+async fn in_a_cluster_the_ledger_survives_the_loss_of_a_server() {
+    let cluster = NatsCluster::start(3).await;
+    let client = cluster.nodes()[0].client().await;
+    let ledger = Ledger::stream(client.clone());
+    resolve(&executor(&ledger), "VC1").await;
+    let stream = async_nats::jetstream::new(client).get_stream(decisions::STREAM).await.unwrap();
+    assert_eq!(stream.cached_info().config.num_replicas, 3);
 }

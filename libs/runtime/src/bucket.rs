@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::{
-    self, ErrorCode,
-    context::{CreateStreamErrorKind, KeyValueErrorKind},
+    self,
+    context::KeyValueErrorKind,
     kv,
     stream::{Config, DiscardPolicy, StorageType},
 };
+use bus::jetstream::{NotCreated, create_stream};
 use bus::memory::{Access, Kept, Peers};
 use bus::{Bus, Reach};
 use bytes::Bytes;
@@ -18,9 +19,6 @@ use tokio::time::timeout;
 
 /// How long the creation may take; it happens once.
 const CREATE_WITHIN: Duration = Duration::from_secs(5);
-
-/// How many servers of a cluster keep a bucket, else one.
-const COPIES: [usize; 2] = [3, 1];
 
 /// A bucket which keeps the last value of each key, on disk.
 #[derive(Debug, Clone, Copy)]
@@ -36,13 +34,28 @@ pub struct Bucket {
 /// A bucket could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum BucketError {
-    /// Nobody said whether there is one: the server is busy, or its cluster has no leader. A server without JetStream
-    /// refuses at once.
-    #[error("no answer from JetStream")]
-    NoAnswer,
+    /// Nobody said whether there is one: the server is busy, or its cluster has no leader or lacks servers. A server
+    /// without JetStream refuses at once.
+    #[error("the bucket cannot be opened for now: {0}")]
+    NotNow(String),
     /// The server refused.
     #[error("the bucket cannot be opened: {0}")]
     Refused(String),
+}
+
+impl BucketError {
+    fn no_answer() -> Self {
+        Self::NotNow("no answer from JetStream".to_owned())
+    }
+}
+
+impl From<NotCreated> for BucketError {
+    fn from(error: NotCreated) -> Self {
+        match error {
+            NotCreated::NotNow(reason) => Self::NotNow(reason),
+            NotCreated::Refused(reason) => Self::Refused(reason),
+        }
+    }
 }
 
 /// An access to an open bucket failed. A write that failed so may have been done.
@@ -98,7 +111,7 @@ impl Bucket {
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(within);
         if let Ok(store) =
-            timeout(within, jetstream.get_key_value(self.name)).await.map_err(|_| BucketError::NoAnswer)?
+            timeout(within, jetstream.get_key_value(self.name)).await.map_err(|_| BucketError::no_answer())?
         {
             return Ok(Values(Store::JetStream(Box::new(store))));
         }
@@ -109,52 +122,28 @@ impl Bucket {
             Ok(Err(error)) if error.kind() == KeyValueErrorKind::InvalidStoreName => {
                 Err(BucketError::Refused(error.to_string()))
             }
-            Ok(Err(_)) | Err(_) => Err(BucketError::NoAnswer),
+            Ok(Err(_)) | Err(_) => Err(BucketError::no_answer()),
         }
     }
 
     async fn create(self, client: &async_nats::Client) -> Result<(), BucketError> {
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(CREATE_WITHIN);
-        let mut refused = BucketError::NoAnswer;
-        for num_replicas in COPIES {
-            // What every client of NATS takes for a bucket (ADR-8).
-            let config = Config {
-                name: format!("KV_{}", self.name),
-                description: Some(self.about.to_owned()),
-                subjects: vec![format!("$KV.{}.>", self.name)],
-                max_messages_per_subject: 1,
-                max_age: self.keep,
-                storage: StorageType::File,
-                allow_rollup: true,
-                deny_delete: true,
-                allow_direct: true,
-                discard: DiscardPolicy::New,
-                num_replicas,
-                ..Config::default()
-            };
-            match timeout(CREATE_WITHIN, jetstream.get_or_create_stream(config)).await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error)) if !is_passing(&error.kind()) => {
-                    refused = BucketError::Refused(error.to_string());
-                }
-                // One copy less would not be what keeps the bucket from being created.
-                Ok(Err(_)) | Err(_) => return Err(BucketError::NoAnswer),
-            }
-        }
-        Err(refused)
-    }
-}
-
-/// Whether it says nothing of what there is: the time is over (the client's own limit may come before ours), or the
-/// cluster has no leader, or another one in a moment.
-fn is_passing(error: &CreateStreamErrorKind) -> bool {
-    const LEADERLESS: [ErrorCode; 3] =
-        [ErrorCode::CLUSTER_NOT_AVAILABLE, ErrorCode::CLUSTER_NOT_LEADER, ErrorCode::CLUSTER_NOT_ASSIGNED];
-    match error {
-        CreateStreamErrorKind::TimedOut => true,
-        CreateStreamErrorKind::JetStream(error) => LEADERLESS.contains(&error.error_code()),
-        _ => false,
+        // What every client of NATS takes for a bucket (ADR-8), but for direct reads: any server of a cluster would answer
+        // them, also one that lags behind, and what was just written must be seen.
+        let config = Config {
+            name: format!("KV_{}", self.name),
+            description: Some(self.about.to_owned()),
+            subjects: vec![format!("$KV.{}.>", self.name)],
+            max_messages_per_subject: 1,
+            max_age: self.keep,
+            storage: StorageType::File,
+            allow_rollup: true,
+            deny_delete: true,
+            discard: DiscardPolicy::New,
+            ..Config::default()
+        };
+        Ok(create_stream(&jetstream, config).await?)
     }
 }
 

@@ -65,7 +65,7 @@ impl Store {
         let in_redis = redis.map(|redis| of(Kind::Redis(Box::new(redis))));
         let values = match bucket.open(&bus.into(), PATIENCE).await {
             Ok(values) => values,
-            Err(error @ BucketError::NoAnswer) => return Err(failed(error)),
+            Err(error @ BucketError::NotNow(_)) => return Err(failed(error)),
             Err(error @ BucketError::Refused(_)) => {
                 tracing::info!(%error, bucket = bucket.name, "what is pending is kept in Redis");
                 return Ok(in_redis.unwrap_or_else(Self::nowhere));
