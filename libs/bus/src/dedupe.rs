@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::Reply;
@@ -40,6 +41,8 @@ pub(crate) struct Dedupe {
     service: String,
     store: Arc<Store>,
     in_flight: InFlight,
+    /// Cancelled when what is waited for here comes too late.
+    abort: CancellationToken,
 }
 
 struct Store {
@@ -63,10 +66,16 @@ pub(crate) enum Entry {
 }
 
 impl Dedupe {
-    pub(crate) fn new(service: &str, redis: Arc<RedisLink>, keep: Duration, within: Duration) -> Self {
+    pub(crate) fn new(
+        service: &str,
+        redis: Arc<RedisLink>,
+        keep: Duration,
+        within: Duration,
+        abort: CancellationToken,
+    ) -> Self {
         let settled_here = SettledHere::new(keep);
         let store = Arc::new(Store { redis, keep, within, failures: Quiet::default(), settled_here });
-        Self { service: service.to_owned(), store, in_flight: InFlight::default() }
+        Self { service: service.to_owned(), store, in_flight: InFlight::default(), abort }
     }
 
     /// The key of a write; `None` when its id is of no use.
@@ -74,7 +83,8 @@ impl Dedupe {
         (!id.is_empty() && id.len() <= LONGEST_ID).then(|| format!("{}:dedupe:{subject}:{id}", self.service))
     }
 
-    /// Decides before `deadline` whether a delivery is the first. Waits while another one is being executed.
+    /// Decides before `deadline`, or the end of the process, whether a delivery is the first. Waits while another one is
+    /// being executed.
     pub(crate) async fn enter(&self, key: &str, deadline: Instant) -> Entry {
         loop {
             let joined = {
@@ -93,15 +103,24 @@ impl Dedupe {
             match joined {
                 Ok(lease) => return self.enter_store(lease, deadline).await,
                 Err(mut other) => {
-                    let ended = timeout_at(deadline, other.wait_for(Option::is_some)).await;
+                    let ended = self.in_time(deadline, other.wait_for(Option::is_some)).await;
                     match ended.map(|reply| reply.ok().and_then(|reply| reply.clone())) {
-                        Ok(Some(reply)) => return Entry::Repeated(reply),
+                        Some(Some(reply)) => return Entry::Repeated(reply),
                         // The other one ended without a result: it only waited for another replica, as we do now.
-                        Ok(None) => {}
-                        Err(_) => return Entry::Unknown,
+                        Some(None) => {}
+                        None => return Entry::Unknown,
                     }
                 }
             }
+        }
+    }
+
+    /// What comes of `work` before `deadline` and before the process ends.
+    async fn in_time<T>(&self, deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            result = timeout_at(deadline, work) => result.ok(),
+            () = self.abort.cancelled() => None,
         }
     }
 
@@ -114,24 +133,24 @@ impl Dedupe {
         let (mut pause, longest) = LOOK_AGAIN;
         let (mut elsewhere, mut lost) = (false, false);
         loop {
-            match timeout_at(deadline, self.store.claim(key, &lease.marker)).await {
+            match self.in_time(deadline, self.store.claim(key, &lease.marker)).await {
                 // The store is back without what it knew. The marker stays, in place of the one that was lost.
-                Ok(Ok(None)) if lost => return Entry::Unknown,
-                Ok(Ok(None)) => return Entry::First(lease),
-                Ok(Ok(Some(Known::Done(reply)))) => {
+                Some(Ok(None)) if lost => return Entry::Unknown,
+                Some(Ok(None)) => return Entry::First(lease),
+                Some(Ok(Some(Known::Done(reply)))) => {
                     lease.local.result.send_replace(Some(reply.clone()));
                     return Entry::Repeated(reply);
                 }
-                Ok(Ok(Some(Known::Pending))) => elsewhere = true,
+                Some(Ok(Some(Known::Pending))) => elsewhere = true,
                 // What another replica has begun is not begun here, whether or not the store can still tell.
-                Ok(Err(_)) if elsewhere => lost = true,
-                Ok(Err(error)) => {
+                Some(Err(_)) if elsewhere => lost = true,
+                Some(Err(error)) => {
                     if let Some(count) = self.store.failures.count() {
                         tracing::error!(%error, count, "dedupe store fails, executing writes without it");
                     }
                     return Entry::First(lease);
                 }
-                Err(_) => {
+                None => {
                     // Redis may yet set the marker. It would keep every repetition from being executed.
                     let (store, key, marker) = (Arc::clone(&self.store), key.clone(), lease.marker.clone());
                     tokio::spawn(async move { store.give_back(&key, &marker).await }.in_current_span());
@@ -139,8 +158,7 @@ impl Dedupe {
                 }
             }
             let again = Instant::now() + pause;
-            sleep_until(again.min(deadline)).await;
-            if again >= deadline {
+            if self.in_time(deadline, sleep_until(again)).await.is_none() {
                 return Entry::Unknown;
             }
             pause = (pause * 2).min(longest);
@@ -233,11 +251,13 @@ impl Store {
         loop {
             let mut set = redis::cmd("SET");
             set.arg(key).arg(marker).arg("NX").arg("PX").arg(self.keep_millis());
-            let set: Option<String> = self.redis.run(&set, until).await?;
+            let set: Option<String> = self.redis.run_repeatable(&set, until).await?;
             if set.is_some() {
                 return Ok(None);
             }
-            match self.redis.run::<Option<String>>(redis::cmd("GET").arg(key), until).await {
+            match self.redis.run_repeatable::<Option<String>>(redis::cmd("GET").arg(key), until).await {
+                // Set by the command whose answer was lost.
+                Ok(Some(value)) if value == marker => return Ok(None),
                 Ok(Some(value)) => return Ok(Some(decode(&value))),
                 // Forgotten between the two commands: try to be the first again.
                 Ok(None) => {}
@@ -250,7 +270,7 @@ impl Store {
     async fn keep(&self, key: &str, reply: &Reply) -> Result<(), StoreError> {
         let mut set = redis::cmd("SET");
         set.arg(key).arg(encode(reply)).arg("PX").arg(self.keep_millis());
-        self.redis.run(&set, Instant::now() + self.within).await
+        self.redis.run_repeatable(&set, Instant::now() + self.within).await
     }
 
     /// Takes the marker of a write away of which nothing was executed. What another replica has written stays.
@@ -261,7 +281,7 @@ impl Store {
     async fn take_away(&self, key: &str, marker: &str, within: Duration) -> Result<(), StoreError> {
         let mut command = redis::cmd("EVAL");
         command.arg(GIVE_BACK).arg(1).arg(key).arg(marker);
-        self.redis.run(&command, Instant::now() + within).await
+        self.redis.run_repeatable(&command, Instant::now() + within).await
     }
 
     /// Takes the marker of a write back which was not begun.

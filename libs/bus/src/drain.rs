@@ -11,9 +11,9 @@ use crate::core::Core;
 
 /// What is left of the time for refusing work that did not end, flushing and closing.
 const CLOSING: Duration = Duration::from_secs(1);
-/// How long requests may take to end before the connection moves. A server in lame duck mode waits 10 s before it
-/// begins to close connections.
-const MOVE_WITHIN: Duration = Duration::from_secs(5);
+/// How long requests may take to end before the connection moves: with the rest of the move less than the 5 s in which
+/// all must answer again (P7). A server in lame duck mode waits 10 s before it begins to close connections.
+const MOVE_WITHIN: Duration = Duration::from_secs(3);
 
 impl Core {
     /// Takes no more work, ends what is in flight, flushes the replies, closes. Never takes longer than `within`.

@@ -171,7 +171,12 @@ async fn process(
     if deadline <= Instant::now() {
         return (id_of(&payload), Outcome::bus(500, TOO_LATE));
     }
-    let payload = match recover(core, payload.clone(), deadline).await {
+    let recovered = tokio::select! {
+        biased;
+        recovered = recover(core, payload.clone(), deadline) => recovered,
+        () = core.abort.cancelled() => Err((503, STOPPING)),
+    };
+    let payload = match recovered {
         Ok(payload) => payload,
         Err((400, reason)) => return (id_of(&payload), Outcome::bus(400, reason)),
         Err((status, reason)) => return (None, Outcome::bus(status, reason)),
@@ -256,6 +261,9 @@ async fn write(
                 core.metrics.dedupe_hits.with_label_values(&[endpoint.subject]).inc();
                 return Outcome { reply, by_bus: false };
             }
+            Entry::Unknown | Entry::TooLate if core.abort.is_cancelled() => {
+                return Outcome::bus(500, STOPPING);
+            }
             Entry::Unknown => {
                 core.metrics.dedupe_hits.with_label_values(&[endpoint.subject]).inc();
                 return Outcome::bus(500, UNKNOWN);
@@ -337,12 +345,18 @@ async fn answer(
         tracing::error!(subject = endpoint.subject, bytes = payload.len(), "a reply is too large");
         "the reply is too large"
     } else {
-        match Box::pin(core.store.put(&payload, until)).await {
-            Ok(token) => {
+        let stored = tokio::select! {
+            biased;
+            stored = Box::pin(core.store.put(&payload, until)) => Some(stored),
+            () = core.abort.cancelled() => None,
+        };
+        match stored {
+            Some(Ok(token)) => {
                 core.publish_reply(to, token, until).await;
                 return;
             }
-            Err(error) => {
+            None => STOPPING,
+            Some(Err(error)) => {
                 tracing::error!(subject = endpoint.subject, %error, "a reply cannot be stored");
                 "the reply could not be stored"
             }

@@ -52,7 +52,7 @@ impl PayloadStore {
         let key = new_id();
         let mut command = redis::cmd("SET");
         command.arg(&key).arg(&payload[..]).arg("EX").arg(EXPIRY);
-        self.redis.run::<()>(&command, self.until(until)).await?;
+        self.redis.run_repeatable::<()>(&command, self.until(until)).await?;
         self.metrics.offloaded("stored", payload.len());
         Ok(envelope::token(&key))
     }
@@ -67,7 +67,7 @@ impl PayloadStore {
         // One byte more than allowed tells a payload that is too large without loading it.
         let mut command = redis::cmd("GETRANGE");
         command.arg(key).arg(0).arg(self.max);
-        let payload: Vec<u8> = self.redis.run(&command, self.until(until)).await?;
+        let payload: Vec<u8> = self.redis.run_repeatable(&command, self.until(until)).await?;
         if payload.is_empty() {
             return Ok(None);
         }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo};
+use redis::{
+    Client, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo,
+};
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout_at};
 
@@ -22,7 +24,10 @@ pub enum StoreError {
     /// No answer before the deadline.
     #[error("Redis did not answer in time")]
     Timeout,
-    /// Redis could not be reached, or refused.
+    /// The connection was lost, maybe long before, or there was none. The command may have been carried out.
+    #[error("Redis: {0}")]
+    Lost(String),
+    /// Redis refused.
     #[error("Redis: {0}")]
     Redis(String),
     /// More than the bound for payloads.
@@ -75,7 +80,35 @@ impl RedisLink {
             self.replace();
             return Err(StoreError::Timeout);
         };
-        answer.map_err(|error| StoreError::Redis(error.to_string()))
+        answer.map_err(|error| {
+            if error.is_io_error() {
+                return StoreError::Lost(error.to_string());
+            }
+            if matches!(
+                error.kind(),
+                ErrorKind::AuthenticationFailed
+                    | ErrorKind::Client
+                    | ErrorKind::InvalidClientConfig
+                    | ErrorKind::Parse
+            ) {
+                // The manager never connects anew after an error like this, though the next time may be another.
+                self.replace();
+            }
+            StoreError::Redis(error.to_string())
+        })
+    }
+
+    /// As [`Self::run`] for a command that may be carried out twice. That a connection was lost while nobody used it
+    /// becomes known by the next command only, which fails although Redis is well: it is sent once more.
+    pub async fn run_repeatable<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        until: Instant,
+    ) -> Result<T, StoreError> {
+        match self.run(command, until).await {
+            Err(StoreError::Lost(_)) => self.run(command, until).await,
+            answer => answer,
+        }
     }
 
     /// A dead peer that never closes would otherwise hold the connection for ever.

@@ -281,6 +281,8 @@ impl Reader {
             Box::pin(self.fence(&mut subscriber, order.until)).await;
             let _ = order.fenced.send(());
             let Some(resume) = order.resume else { break };
+            // Else the client would subscribe it at the next server, too, where nobody reads it any more.
+            drop(subscriber);
             let _ = resume.await;
             match self.endpoint.subscribe(&self.core).await {
                 Ok(fresh) => subscriber = fresh,

@@ -178,6 +178,8 @@ impl Core {
             };
             if message.status == Some(StatusCode::NO_RESPONDERS) {
                 phase.set(Phase::NobodyThere);
+                // It reached nobody.
+                sent_before = sent;
                 drop(ticket);
                 pauses.sleep().await;
                 continue;

@@ -69,12 +69,15 @@ pub(crate) fn headers(span: &Span, deadline: Instant) -> HeaderMap {
     headers
 }
 
-/// When the requester stops waiting, if it says so.
+/// When the requester stops waiting, or stopped, if it says so.
 pub(crate) fn deadline(headers: Option<&HeaderMap>) -> Option<Instant> {
     let millis: u64 = headers?.get(DEADLINE)?.as_str().parse().ok()?;
     let at = UNIX_EPOCH.checked_add(Duration::from_millis(millis))?;
-    let left = at.duration_since(SystemTime::now()).unwrap_or_default();
-    Instant::now().checked_add(left)
+    let now = Instant::now();
+    match at.duration_since(SystemTime::now()) {
+        Ok(left) => now.checked_add(left),
+        Err(late) => Some(now.checked_sub(late.duration()).unwrap_or(now)),
+    }
 }
 
 /// The bytes which headers take on the wire.
@@ -121,6 +124,16 @@ mod tests {
         let gap = received.max(sent) - received.min(sent);
         // Two clocks are read in between. A wrong unit would be off by far more.
         assert!(gap < Duration::from_secs(5), "{gap:?}");
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_is_seen_to_have_passed() {
+        let mut headers = HeaderMap::new();
+        let past = SystemTime::now() - Duration::from_secs(1);
+        let millis = past.duration_since(UNIX_EPOCH).unwrap().as_millis();
+        headers.insert(DEADLINE, millis.to_string());
+        let received = Instant::now();
+        assert!(deadline(Some(&headers)).unwrap() < received);
     }
 
     #[test]

@@ -85,16 +85,22 @@ impl<E: Entry> StoredLists<E> {
     /// # Errors
     /// When Redis cannot be asked.
     pub async fn entries(&self, key: &str) -> Result<Arc<Vec<E>>, StoreError> {
-        let Some(fingerprint) = self.fingerprint(key).await? else {
-            self.parsed.lock().await.remove(key);
-            return Ok(Arc::default());
+        let known = self
+            .parsed
+            .lock()
+            .await
+            .get(key)
+            .map(|parsed| (parsed.fingerprint.clone(), parsed.entries.clone()));
+        let (known, held) = known.unwrap_or_default();
+        let mut found = self.unless_it_is(key, &known).await?.into_iter();
+        let (fingerprint, text) = match (found.next(), found.next()) {
+            (None, _) => {
+                self.parsed.lock().await.remove(key);
+                return Ok(Arc::default());
+            }
+            (Some(_), None) => return Ok(held),
+            (Some(fingerprint), Some(text)) => (fingerprint, text),
         };
-        if let Some(parsed) = self.parsed.lock().await.get(key)
-            && parsed.fingerprint == fingerprint
-        {
-            return Ok(parsed.entries.clone());
-        }
-        let Some(text) = self.text(key).await? else { return Ok(Arc::default()) };
         let entries = match read_list(&text) {
             Ok((entries, unreadable)) => {
                 if unreadable > 0 {
@@ -131,13 +137,19 @@ impl<E: Entry> StoredLists<E> {
         self.run(cmd("SET").arg(key).arg(write_list(entries))).await
     }
 
-    /// Made by the server: a request need not move and parse megabytes to know that they are the same as before.
-    async fn fingerprint(&self, key: &str) -> Result<Option<String>, StoreError> {
-        let script = "local v = redis.call('GET', KEYS[1]); return v and redis.sha1hex(v)";
-        self.run(cmd("EVAL").arg(script).arg(1).arg(key)).await
+    /// The fingerprint of what is stored, and its text unless it has the one that is known; nothing when nothing is stored.
+    /// Both of the same moment, and made by the server: a request need not move and parse megabytes to know that they are
+    /// the same as before.
+    async fn unless_it_is(&self, key: &str, known: &str) -> Result<Vec<String>, StoreError> {
+        const SCRIPT: &str = "local text = redis.call('GET', KEYS[1]) \
+            if not text then return {} end \
+            local fingerprint = redis.sha1hex(text) \
+            if fingerprint == ARGV[1] then return {fingerprint} end \
+            return {fingerprint, text}";
+        self.run(cmd("EVAL").arg(SCRIPT).arg(1).arg(key).arg(known)).await
     }
 
     async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        self.redis.run(command, Instant::now() + PATIENCE).await
+        self.redis.run_repeatable(command, Instant::now() + PATIENCE).await
     }
 }

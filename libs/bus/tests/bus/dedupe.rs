@@ -56,6 +56,23 @@ async fn repetitions_join_the_delivery_in_flight_in_the_process_and_across_repli
     assert_eq!(first.get() + second.get(), 1);
 }
 
+/// Writes are rare, so a connection that Redis has closed is often found out by the look at what is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_lost_while_nobody_used_it_hides_nothing() {
+    let world = World::start().await;
+    let (bus, peer) = (world.bus().await, world.peer().await);
+    let executed = counting(&bus, Duration::ZERO).await;
+    peer.ask("test.write", r#"{"request_id":"r1","body":{}}"#).await;
+    world.store(KEY, b"D201 7").await;
+    let mut other = world.redis.connection().await;
+    let lost: i64 =
+        redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal"]).query_async(&mut other).await.unwrap();
+    assert!(lost > 0);
+    let reply = peer.ask("test.write", REQUEST).await;
+    assert_eq!(reply, r#"{"request_id":"r9","body":7,"status":201}"#);
+    assert_eq!(executed.get(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_executed_is_tried_again() {
     let world = World::start().await;

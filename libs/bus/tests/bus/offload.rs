@@ -275,3 +275,29 @@ async fn a_redis_with_a_password_is_used() {
     let back: Value = bus.request::<Read>(&any(json!({}))).await.unwrap();
     assert_eq!(back.as_str().map(str::len), Some(2_000_000));
 }
+
+/// While a server starts, or a password is changed, it may refuse for a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_was_refused_once_is_tried_again() {
+    let options =
+        testkit::RedisOptions { password: Some("s3cret".to_owned()), ..testkit::RedisOptions::default() };
+    let redis = Redis::start_with(options).await;
+    let mut options =
+        bus::RedisOptions { host: redis.host(), port: redis.port(), ..bus::RedisOptions::default() };
+    options.password = Some("s3cret".into());
+    let link = bus::RedisLink::open(&options).unwrap();
+    link.ping().await.unwrap();
+    let mut other = redis.connection().await;
+    let mut tell = async |command: &[&str]| {
+        let (name, arguments) = command.split_first().unwrap();
+        redis::cmd(name).arg(arguments).query_async::<redis::Value>(&mut other).await.unwrap()
+    };
+    tell(&["CONFIG", "SET", "requirepass", "other"]).await;
+    tell(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    until("the login is refused", async || {
+        link.ping().await.is_err_and(|error| matches!(error, bus::StoreError::Redis(_)))
+    })
+    .await;
+    tell(&["CONFIG", "SET", "requirepass", "s3cret"]).await;
+    until("Redis is used again", async || link.ping().await.is_ok()).await;
+}

@@ -54,6 +54,6 @@ async fn without_redis_nothing_is_held() {
     let (redis, link) = link().await;
     redis.kill9();
     let lock = RedisLock::new(link, "lock", LIFE);
-    assert!(matches!(lock.hold().await, Err(StoreError::Redis(_) | StoreError::Timeout)));
+    assert!(matches!(lock.hold().await, Err(StoreError::Lost(_) | StoreError::Timeout)));
     assert!(lock.release().await.is_err());
 }

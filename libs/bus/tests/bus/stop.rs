@@ -121,6 +121,32 @@ async fn what_does_not_end_in_time_is_refused() {
     }
 }
 
+/// The first delivery is being executed, its repetition waits for that, and a third request for its payload.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_something_else_is_answered_too() {
+    let world = World::start().await;
+    let ((bus, metrics), peer) = (connected(world.options()).await, world.peer().await);
+    bus.serve::<Write, _, _>(async |_| std::future::pending::<Reply>().await).await.unwrap();
+    bus.serve::<Read, _, _>(async |_| Reply::status(200)).await.unwrap();
+    let ask = |subject: &'static str, payload: &'static str| {
+        let peer = Peer(peer.0.clone());
+        tokio::spawn(async move { peer.ask_json(subject, payload).await })
+    };
+    let write = r#"{"request_id":"r9","body":{}}"#;
+    let delivered = [ask("test.write", write), ask("test.write", write)];
+    let here = |figure| text(&metrics).contains(figure);
+    until("both are here", async || here(r#"bus_requests_in_flight{subject="test.write"} 2"#)).await;
+    world.redis.pause();
+    let token = ask("test.read", r#"{"token":"2222222222222222222222","is_stored":true}"#);
+    until("it is here", async || here(r#"bus_requests_in_flight{subject="test.read"} 1"#)).await;
+    bus.drain(Duration::from_secs(1)).await;
+    for delivery in delivered {
+        let reply = delivery.await.unwrap();
+        assert_eq!((&reply["status"], &reply["body"]), (&json!(500), &json!("the service is stopping")));
+    }
+    assert_eq!(token.await.unwrap()["status"], 503);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn draining_ends_in_time_without_a_server() {
     let world = World::start().await;
