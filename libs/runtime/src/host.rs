@@ -272,8 +272,8 @@ async fn run_in_span<S: Service>(
             leases: Leases::default(),
         }),
     };
-    // A run that is dropped ends without grace, its tasks and leases too.
-    let _cut = context.inner.cut.clone().drop_guard();
+    // A run that is dropped ends without grace, its tasks, jobs and leases too.
+    let _cut = (context.inner.cut.clone().drop_guard(), context.inner.schedule.cut_when_dropped());
     let result = live::<S>(&context, config, host).await;
     context.wind_down(STOP_WITHIN).await;
     servers.close().await;
@@ -326,12 +326,12 @@ impl Servers {
         if one_port {
             router = router.merge(http::metrics_route(host.metrics.clone()));
         }
-        let http = Server::start("HTTP_PORT", settings.http_port, router).await?;
+        let http = Server::start("HTTP_PORT", settings.listen_address, settings.http_port, router).await?;
         let metrics = if one_port {
             None
         } else {
             let router = http::metrics_router(host.metrics.clone());
-            Some(Server::start("METRICS_PORT", settings.metrics_port, router).await?)
+            Some(Server::start("METRICS_PORT", settings.listen_address, settings.metrics_port, router).await?)
         };
         let metrics_address = metrics.as_ref().unwrap_or(&http).address;
         tracing::info!(http_port = http.address.port(), metrics_port = metrics_address.port(), "listening");

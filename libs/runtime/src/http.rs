@@ -2,7 +2,7 @@
 //! (spec `00-messaging`, "HTTP health server" and "Metrics server").
 
 use std::future::IntoFuture;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,14 +119,19 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens on all addresses; port 0 is any free port.
+    /// Listens on an address of this machine, or on all; port 0 is any free port.
     ///
     /// # Errors
     /// When the port is taken; `setting` is named.
-    pub(crate) async fn start(setting: &str, port: u16, router: Router) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-            .await
-            .with_context(|| format!("cannot listen on port {port} ({setting})"))?;
+    pub(crate) async fn start(
+        setting: &str,
+        address: IpAddr,
+        port: u16,
+        router: Router,
+    ) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((address, port)).await.with_context(|| {
+            format!("cannot listen on port {port} ({setting}) of {address} (LISTEN_ADDRESS)")
+        })?;
         let address = listener.local_addr().with_context(|| format!("port {port} ({setting})"))?;
         let stop = CancellationToken::new();
         let serve = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());

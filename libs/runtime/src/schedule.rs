@@ -15,7 +15,7 @@ use chrono_tz::Tz;
 use croner::Cron;
 use futures::FutureExt;
 use prometheus::Registry;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -196,6 +196,11 @@ impl Schedule {
     /// Ends the runs under way where they are.
     pub(crate) fn cut(&self) {
         self.0.cut.cancel();
+    }
+
+    /// [`Self::cut`] when what this gives is dropped.
+    pub(crate) fn cut_when_dropped(&self) -> DropGuard {
+        self.0.cut.clone().drop_guard()
     }
 
     fn repeat<J, F>(&self, id: String, text: String, plan: Plan, at_start: AtStart, job: J)

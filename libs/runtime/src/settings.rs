@@ -2,6 +2,7 @@
 //! configuration"), read once at the start.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -21,6 +22,8 @@ pub struct ProcessSettings {
     pub nats: NatsOptions,
     /// The Redis of the large payloads: `REDIS_HOSTNAME`, `REDIS_PORT` (6379), `REDIS_PASSWORD`, `REDIS_TLS`.
     pub redis: RedisOptions,
+    /// `LISTEN_ADDRESS` (0.0.0.0, which is all of them): the address of both HTTP servers.
+    pub listen_address: IpAddr,
     /// `HTTP_PORT` (5000): health, readiness and a service's own routes. 0 is any free port.
     pub http_port: u16,
     /// `METRICS_PORT` (9090): every path answers with the metrics. 0 is any free port. The same number as `HTTP_PORT`:
@@ -75,6 +78,9 @@ impl ProcessSettings {
         } else {
             Ok(RedisOptions::default())
         };
+        let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let listen_address =
+            env.or("LISTEN_ADDRESS", everywhere, "an IP address of this machine, e.g. 127.0.0.1");
         let http_port = env.or("HTTP_PORT", 5000, "a port number, 0 for any free port");
         let metrics_port = env.or("METRICS_PORT", 9090, "a port number, 0 for any free port");
         let max_payload = max_payload(env);
@@ -111,6 +117,7 @@ impl ProcessSettings {
         Ok(Self {
             nats: nats?,
             redis: redis?,
+            listen_address: listen_address?,
             http_port: http_port?,
             metrics_port: metrics_port?,
             max_payload: max_payload?,
@@ -174,7 +181,11 @@ fn max_payload(env: &mut Reader<'_>) -> Result<usize, Invalid> {
 fn nats(env: &mut Reader<'_>, required: bool) -> Result<NatsOptions, Invalid> {
     let expected =
         "the URL of a NATS server, e.g. nats://nats.example.com:4222, or several separated by commas";
-    let servers = if required {
+    let secret = env.peek("NATS_SERVER1").is_some_and(|text| text.contains('@') && nats_urls(text).is_err());
+    let servers = if secret {
+        // Where its password ends cannot be told.
+        Err(env.reject_secret("NATS_SERVER1", expected))
+    } else if required {
         env.required_with("NATS_SERVER1", expected, nats_urls).map(Some)
     } else {
         env.parse_with("NATS_SERVER1", expected, false, None, nats_urls)
