@@ -18,11 +18,12 @@ need_rust() {
 
 rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
 
-# need_debian PROGRAM=PACKAGE...: installs the packages whose program is missing, as root or by sudo.
+# need_debian PROGRAM=PACKAGE...: installs the packages whose program (or file) is missing, as root or by sudo.
 need_debian() {
   local missing=() pair
   for pair in "$@"; do
-    command -v "${pair%%=*}" >/dev/null || [ -x "/usr/sbin/${pair%%=*}" ] || missing+=("${pair##*=}")
+    command -v "${pair%%=*}" >/dev/null || [ -x "/usr/sbin/${pair%%=*}" ] || [ -f "${pair%%=*}" ] \
+      || missing+=("${pair##*=}")
   done
   [ ${#missing[@]} -eq 0 ] && return
   local sudo=()
@@ -40,7 +41,8 @@ need_debian() {
 
 # need_servers: NATS and Redis, and a C compiler for the crates that build C.
 need_servers() {
-  need_debian nats-server=nats-server redis-server=redis-server cc=gcc
+  # Debian's gcc only recommends what linking needs.
+  need_debian nats-server=nats-server redis-server=redis-server cc=gcc /usr/include/stdio.h=libc6-dev
   # Debian keeps servers where only root's PATH looks.
   PATH="$PATH:/usr/sbin"
   export PATH

@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
-import { mkdir } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
@@ -16,9 +17,12 @@ const began = Date.now();
 
 const say = (text) => console.log(`  ${((Date.now() - began) / 1000).toFixed(1).padStart(5)} s  ${text}`);
 
-/** Starts the fleet on any free port; its output is shown only when something fails. */
+/** Starts the fleet on any free port; its output is shown only when something fails. A fleet that a person runs stays
+ * the one that other commands find: this one leaves its addresses in a folder of its own. */
 async function start() {
-  const fleet = spawn(binary, ["up", "--plain", "--port", "0"], { stdio: ["ignore", "pipe", "pipe"] });
+  const own = await mkdtemp(join(tmpdir(), "visit-"));
+  const env = { PATH: process.env.PATH, XDG_RUNTIME_DIR: own };
+  const fleet = spawn(binary, ["up", "--plain", "--port", "0"], { env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   const address = new Promise((found, failed) => {
     const read = (text) => {
@@ -35,6 +39,7 @@ async function start() {
   const stop = async () => {
     fleet.kill("SIGTERM");
     await ended;
+    await rm(own, { recursive: true, force: true });
   };
   return { address: () => address, stop, output: () => output };
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -38,9 +39,9 @@ impl Beacon {
         let redis = redis.map(|(host, port)| format!("{host} {port}\n")).unwrap_or_default();
         let text = format!("{nats}\n{redis}");
         let file = folder.join(NAME);
-        // Never through a link that somebody else has put there.
+        // Never through a link that somebody else has put there: what cannot be removed is left alone.
         let _ = fs::remove_file(&file);
-        fs::write(&file, &text).ok()?;
+        fs::File::create_new(&file).and_then(|mut file| file.write_all(text.as_bytes())).ok()?;
         Some(Self { file, text })
     }
 }

@@ -20,7 +20,8 @@ pub struct Cli {
 pub enum Command {
     /// Run services: all of them and the sandbox, unless some are named.
     ///
-    /// Settings of the environment (NATS_SERVER1, REDIS_HOSTNAME, BRUIN_BASE_URL, ...) win over the sandbox's. A NATS
+    /// Settings of the environment win over the sandbox's, except for those that say where third parties are and how to
+    /// log in there (BRUIN_BASE_URL, SLACK_WEBHOOK, ...): the sandbox is in their place, unless --live is given. A NATS
     /// server and a Redis server are started where none is configured.
     Up(Up),
     /// Run one service as the whole of this process, as its own program does: settings come from the environment only.
@@ -48,7 +49,8 @@ pub enum Command {
     /// Send a request as any service would, and print the reply.
     ///
     /// The reply's body goes to the standard output, its status and time to the standard error. Exits 0 for a status 2xx,
-    /// 4 for 4xx, 5 for 5xx, 3 for any other, 1 when there is no reply, 2 when nothing was sent.
+    /// 4 for 4xx, 5 for 5xx, 3 for any other, 1 when there is no reply, 2 when nothing was sent, 130 when it was
+    /// interrupted (it may have been carried out).
     Request(Request),
     /// List the services that run, with the figures of their subjects (`$SRV.STATS`).
     Services(Services),
@@ -68,6 +70,10 @@ pub struct Up {
     /// Run no sandbox: every third party must be configured in the environment.
     #[arg(long)]
     pub no_sandbox: bool,
+    /// Ask the third parties that the environment configures, where it does, in place of the simulated ones, and change
+    /// nothing at any: WRITE_MODE is dry-run.
+    #[arg(long, conflicts_with = "no_sandbox")]
+    pub live: bool,
     /// Edges in the simulated network.
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub edges: usize,

@@ -109,6 +109,9 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The exit code of a command that Ctrl-C has ended, as of every program.
+const INTERRUPTED: u8 = 130;
+
 /// What a command has to say, and its exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
@@ -142,9 +145,14 @@ where
 {
     let code = Arc::new(AtomicU8::new(trouble));
     let told = code.clone();
-    let ran = process(("RUST_LOG", "off"), Spans::Nowhere, async move |_| {
+    let ran = process(("RUST_LOG", "off"), Spans::Nowhere, async move |stop| {
+        let Some(said) = stop.run_until_cancelled(body).await else {
+            eprintln!("error: interrupted; what was asked for may have been done");
+            told.store(INTERRUPTED, Ordering::Relaxed);
+            return Ok(());
+        };
         // What goes wrong is a sentence for a person, not a record of a log.
-        let said = body.await.inspect_err(|error| eprintln!("error: {error:#}"));
+        let said = said.inspect_err(|error| eprintln!("error: {error:#}"));
         told.store(said.as_ref().map_or(trouble, |said| said.code), Ordering::Relaxed);
         if let Ok(said) = said {
             // Whoever reads may have seen enough.

@@ -4,7 +4,7 @@ use std::{io::Write, time::Duration};
 
 use anyhow::Context;
 use runtime::{Clock, Environment, SpanLog};
-use sandbox::{Running, Sandbox, SandboxOptions};
+use sandbox::{Running, Sandbox, SandboxOptions, environment};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +33,7 @@ const START: Duration = Duration::from_secs(30);
 /// When a service is unknown, a server does not start, or the page's port is taken.
 pub async fn run(options: Up, live: bool, spans: SpanLog, stop: CancellationToken) -> anyhow::Result<()> {
     let services = catalogue::chosen(&options.services)?;
-    let own = Environment::from_process();
+    let own = own_settings(&options, &Environment::from_process());
     let servers = Servers::start(own.clone()).await?;
     let clock = Clock::shifted();
     let sandbox = if options.no_sandbox { None } else { Some(start_sandbox(&options, &clock).await?) };
@@ -113,8 +113,25 @@ fn started(services: usize, took: Option<Duration>, resident: Option<f64>) -> St
     }
 }
 
+/// What counts of the settings of this process. Beside a sandbox those of real third parties do not, unless that is asked
+/// for, and then nothing is changed there: what happens in a simulated network is nobody's business.
+fn own_settings(options: &Up, process: &Environment) -> Environment {
+    if options.no_sandbox {
+        return process.clone();
+    }
+    if options.live {
+        return process.clone().with("WRITE_MODE", "dry-run");
+    }
+    let (real, own): (Vec<&str>, Vec<&str>) =
+        process.names().partition(|name| environment::OF_THIRD_PARTIES.contains(name));
+    if !real.is_empty() {
+        eprintln!("note: the sandbox is in the place of {} (--live asks the real ones)", real.join(", "));
+    }
+    own.into_iter().filter_map(|name| Some((name.to_owned(), process.get(name)?.to_owned()))).collect()
+}
+
 /// The environment of one service: the sandbox's, the servers', and over both what is set in this process. The services
-/// share the process, so each takes free ports.
+/// share the process, so each takes free ports, which are for this machine only unless a setting says otherwise.
 pub fn environment_of(
     service: &str,
     own: &Environment,
@@ -123,7 +140,8 @@ pub fn environment_of(
 ) -> Environment {
     let simulated: Environment =
         sandbox.map(|sandbox| sandbox.environment_for(service)).unwrap_or_default().into_iter().collect();
-    simulated.merged(&servers.environment()).merged(own).with("HTTP_PORT", "0").with("METRICS_PORT", "0")
+    let servers = servers.environment().with("LISTEN_ADDRESS", "127.0.0.1");
+    simulated.merged(&servers).merged(own).with("HTTP_PORT", "0").with("METRICS_PORT", "0")
 }
 
 async fn start_sandbox(options: &Up, clock: &Clock) -> anyhow::Result<Running> {
@@ -167,6 +185,33 @@ async fn watch(supervisor: &Supervisor, sandbox: Option<&Running>, live: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn counting(arguments: &[&str]) -> Environment {
+        let line = ["fleet", "up"].iter().chain(arguments);
+        let Command::Up(options) = Cli::parse_from(line).command else { unreachable!() };
+        let process = [
+            ("SLACK_WEBHOOK", "https://hooks.slack.com/services/T/B/x"),
+            ("USERNAME", "ann"),
+            ("WRITE_MODE", "live"),
+            ("LOG_LEVEL", "DEBUG"),
+        ];
+        own_settings(&options, &Environment::from(process))
+    }
+
+    #[test]
+    fn real_third_parties_are_asked_on_demand_only_and_then_nothing_is_changed_there() {
+        for (arguments, webhook, mode) in
+            [(&[][..], false, "live"), (&["--live"], true, "dry-run"), (&["--no-sandbox"], true, "live")]
+        {
+            let own = counting(arguments);
+            assert_eq!(own.get("SLACK_WEBHOOK").is_some(), webhook, "{arguments:?}");
+            assert_eq!(own.get("USERNAME").is_some(), webhook, "{arguments:?}");
+            assert_eq!(own.get("WRITE_MODE"), Some(mode), "{arguments:?}");
+            assert_eq!(own.get("LOG_LEVEL"), Some("DEBUG"), "{arguments:?}");
+        }
+    }
 
     #[test]
     fn the_start_is_told_as_far_as_it_is_known() {

@@ -72,6 +72,43 @@ pub const INBOX_PASSWORD: &str = "sandbox-inbox";
 /// Who receives the reports by mail.
 pub const REPORT_RECIPIENT: &str = "ops@sandbox.example";
 
+/// The settings that say where third parties are and how to log in there. Who runs beside a sandbox takes the sandbox's.
+pub const OF_THIRD_PARTIES: [&str; 33] = [
+    "UPSTREAM_OVERRIDES",
+    "BRUIN_BASE_URL",
+    "BRUIN_LOGIN_URL",
+    "BRUIN_CLIENT_ID",
+    "BRUIN_CLIENT_SECRET",
+    "VELOCLOUD_CREDENTIALS",
+    "DIGI_BASE_URL",
+    "DIGI_CLIENT_ID",
+    "DIGI_CLIENT_SECRET",
+    "BASE_URL",
+    "CLIENT_USERNAME",
+    "CLIENT_PASSWORD",
+    "USERNAME",
+    "PASSWORD",
+    "KRE_BASE_URL",
+    "CTS_DOMAIN",
+    "CTS_CLIENT_ID",
+    "CTS_CLIENT_USERNAME",
+    "CTS_CLIENT_PASSWORD",
+    "CTS_CLIENT_SECURITY_TOKEN",
+    "LIT_DOMAIN",
+    "LIT_CLIENT_ID",
+    "LIT_CLIENT_USERNAME",
+    "LIT_CLIENT_PASSWORD",
+    "LIT_CLIENT_SECURITY_TOKEN",
+    "SLACK_WEBHOOK",
+    "EMAIL_ACCOUNT_FOR_MESSAGE_DELIVERY_USERNAME",
+    "EMAIL_ACCOUNT_FOR_MESSAGE_DELIVERY_PASSWORD",
+    "MONITORABLE_EMAIL_ACCOUNTS",
+    "TELESTAX_URL",
+    "TELESTAX_ACCOUNT_SID",
+    "TELESTAX_AUTH_TOKEN",
+    "TELESTAX_FROM_PHONE_NUMBER",
+];
+
 /// Where the sandbox listens, and what it simulates.
 #[derive(Debug, Clone)]
 pub struct Addresses {
