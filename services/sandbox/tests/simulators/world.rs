@@ -1,5 +1,6 @@
 //! Rules of the world, without the network.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -123,6 +124,37 @@ proptest! {
             prop_assert_eq!(is_resolved, resolved.iter().all(|one| *one));
         }
     }
+}
+
+/// Who runs beside the sandbox leaves these out of an environment of real ones.
+#[tokio::test]
+async fn the_settings_of_third_parties_are_those_that_bridges_get() {
+    const OTHERS: [&str; 6] = [
+        "ENVIRONMENT_NAME",
+        "CURRENT_ENVIRONMENT",
+        "TIMEZONE",
+        "PAPERTRAIL_ACTIVE",
+        "DIGI_TOKEN_TTL",
+        "DRI_DATA_REDIS_TTL",
+    ];
+    let sandbox = sandbox().await;
+    let bridges = [
+        "bruin-bridge",
+        "velocloud-bridge",
+        "digi-bridge",
+        "hawkeye-bridge",
+        "dri-bridge",
+        "t7-bridge",
+        "email-tagger-kre-bridge",
+        "repair-tickets-kre-bridge",
+        "cts-bridge",
+        "lit-bridge",
+        "notifier",
+    ];
+    let given = bridges.iter().flat_map(|bridge| sandbox.environment_for(bridge)).map(|(name, _)| name);
+    let given: BTreeSet<String> = given.filter(|name| !OTHERS.contains(&name.as_str())).collect();
+    let listed = environment::OF_THIRD_PARTIES.map(str::to_owned);
+    assert_eq!(given, BTreeSet::from(listed));
 }
 
 #[tokio::test]
