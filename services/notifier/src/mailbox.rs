@@ -1,7 +1,9 @@
 //! `get.email.request` and `mark.email.read.request`: the mailboxes that monitors watch (spec `notifier`, "Serves" 3, 4).
 //!
-//! [`imap`] speaks to the server, [`extract`] makes of a mail's bytes what monitors read.
+//! [`imap`] speaks to the server, [`extract`] makes of a mail's bytes what monitors read, and [`allowance`] keeps a mail
+//! from taking the process along.
 
+mod allowance;
 pub mod extract;
 pub mod imap;
 

@@ -10,40 +10,34 @@ use contracts::notifier::MailboxMessage;
 use encoding_rs::Encoding as Charset;
 use mail_parser::decoders::{base64::base64_decode, quoted_printable::quoted_printable_decode};
 use mail_parser::{
-    ContentType, Encoding, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders,
-    PartType,
+    ContentType, Encoding, HeaderName, HeaderValue, Message, MessagePart, MimeHeaders, PartType,
 };
+
+use super::allowance::{self, Allowance, Opaque, TooMuch, is_digest, is_mail};
 
 /// Mails within mails are followed so deep.
 const MAX_DEPTH: usize = 8;
 
 /// What the monitors get of the mail `raw`, which has this UID in "All Mail".
 pub fn extract(uid: u32, raw: &[u8]) -> MailboxMessage {
-    let (subject, body) = read_all(raw).unwrap_or_else(|| {
+    let body = read_body(raw).unwrap_or_else(|| {
         tracing::error!(uid, "a mail cannot be read completely; its body is taken as empty");
-        (read_subject(raw).unwrap_or_default(), String::new())
+        String::new()
     });
+    let subject = read_subject(raw).unwrap_or_default();
     let message = unified(best_effort(raw).into_owned());
     MailboxMessage { message: Some(message), subject, body, msg_uid: uid.to_string() }
 }
 
-/// Subject and body; `None` when the parser panics, which arithmetic checks make it do on some broken parts (as of 0.11).
-/// A sender must not be able to stop the reading of a mailbox.
-fn read_all(raw: &[u8]) -> Option<(String, String)> {
-    let read = || match parser().parse(raw) {
-        Some(mail) => (subject(&mail, raw), body(&mail, raw)),
-        None => Default::default(),
-    };
-    catch_unwind(read).ok()
+/// The body; `None` when it would take too long, or when the parser panics, which arithmetic checks make it do on some
+/// broken parts (as of 0.11). A sender must not be able to stop the reading of a mailbox.
+fn read_body(raw: &[u8]) -> Option<String> {
+    catch_unwind(|| body(raw).ok()).ok().flatten()
 }
 
 /// The subject alone, without a look at the parts.
 fn read_subject(raw: &[u8]) -> Option<String> {
-    catch_unwind(|| parser().parse_headers(raw).map(|mail| subject(&mail, raw)).unwrap_or_default()).ok()
-}
-
-fn parser() -> MessageParser {
-    MessageParser::new().with_mime_headers().header_text(HeaderName::Subject)
+    catch_unwind(|| allowance::parse_headers(raw).map(|mail| subject(&mail, raw)).unwrap_or_default()).ok()
 }
 
 /// The first `Subject`, decoded (RFC 2047) and unfolded.
@@ -76,42 +70,74 @@ fn unfolded(value: &str) -> String {
 }
 
 /// The plain text of the mail: of several parts the first plain one that is no attachment, of a single part its text.
-fn body(mail: &Message<'_>, raw: &[u8]) -> String {
-    let Some(root) = mail.parts.first() else { return String::new() };
-    let text = match &root.body {
-        PartType::Multipart(_) | PartType::Message(_) => first_plain(mail, raw, root, 0).unwrap_or_default(),
+fn body(raw: &[u8]) -> Result<String, TooMuch> {
+    let mut allowance = Allowance::default();
+    let opaque = Opaque::of(raw);
+    let mail = allowance.parse(&opaque)?;
+    let Some((mail, root)) = mail.as_ref().and_then(|mail| Some((mail, mail.parts.first()?))) else {
+        return Ok(String::new());
+    };
+    let several = matches!(root.body, PartType::Multipart(_)) || is_mail(root.content_type(), false);
+    let text = if several {
+        first_plain(mail, raw, root, Place::default(), &mut allowance)?.unwrap_or_default()
+    } else {
         // A single part is read as text whatever it says it is; so is one that says that it has parts, but not where they
         // begin.
-        PartType::Text(_) | PartType::Html(_) | PartType::Binary(_) | PartType::InlineBinary(_) => {
-            decoded(root, raw)
-        }
+        decoded(root, raw)
     };
     let mut text = unified(text);
     if text.ends_with('\n') {
         text.pop();
     }
-    text
+    Ok(text)
+}
+
+/// Where a part is.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    depth: usize,
+    in_digest: bool,
 }
 
 /// The first `text/plain` below `part`, depth first, whose disposition is not `attachment`.
-fn first_plain(mail: &Message<'_>, raw: &[u8], part: &MessagePart<'_>, depth: usize) -> Option<String> {
+fn first_plain(
+    mail: &Message<'_>,
+    raw: &[u8],
+    part: &MessagePart<'_>,
+    Place { depth, in_digest }: Place,
+    allowance: &mut Allowance,
+) -> Result<Option<String>, TooMuch> {
     if depth > MAX_DEPTH {
-        return None;
+        return Ok(None);
     }
-    match &part.body {
-        PartType::Multipart(ids) => ids
-            .iter()
-            .filter_map(|id| mail.part(*id))
-            .find_map(|part| first_plain(mail, raw, part, depth + 1)),
-        PartType::Message(nested) => {
-            // A nested mail that was transfer-encoded has bytes of its own; its offsets refer to these.
-            let own = &nested.raw_message;
-            let raw = if own.is_empty() { raw } else { own };
-            first_plain(nested, raw, nested.parts.first()?, depth + 1)
+    let kind = part.content_type();
+    if let PartType::Multipart(ids) = &part.body {
+        let below = Place { depth: depth + 1, in_digest: is_digest(kind) };
+        for part in ids.iter().filter_map(|id| mail.part(*id)) {
+            let found = first_plain(mail, raw, part, below, allowance)?;
+            if found.is_some() {
+                return Ok(found);
+            }
         }
-        _ if is_plain(part.content_type()) && !is_attachment(part) => Some(decoded(part, raw)),
-        _ => None,
+        return Ok(None);
     }
+    if is_mail(kind, in_digest) {
+        let raw = &transferred(part, raw);
+        let opaque = Opaque::of(raw);
+        let below = Place { depth: depth + 1, in_digest: false };
+        let nested = allowance.parse(&opaque)?;
+        // The parser takes a text without a line end for a header, and a mail for one without body.
+        let whole = |root: &&MessagePart<'_>| {
+            !root.is_encoding_problem || (root.raw_body_offset() as usize) < raw.len()
+        };
+        return match nested.as_ref().and_then(|nested| Some((nested, nested.parts.first().filter(whole)?))) {
+            Some((nested, root)) => first_plain(nested, raw, root, below, allowance),
+            // All that there is, though it is no mail.
+            None if depth == 0 => Ok(Some(text_of(part, raw))),
+            None => Ok(None),
+        };
+    }
+    Ok((is_plain(kind) && !is_attachment(part)).then(|| decoded(part, raw)))
 }
 
 fn is_plain(content_type: Option<&ContentType<'_>>) -> bool {
@@ -133,21 +159,30 @@ fn is_attachment(part: &MessagePart<'_>) -> bool {
 /// The text of a leaf part. Decoded here and not taken from the parser, which puts replacement characters where the
 /// existing deployment drops what it cannot decode, and knows only UTF-8 where no charset is given.
 fn decoded(part: &MessagePart<'_>, raw: &[u8]) -> String {
+    text_of(part, &transferred(part, raw))
+}
+
+/// The bytes of a leaf part as they were before they were encoded for the way.
+fn transferred<'a>(part: &MessagePart<'_>, raw: &'a [u8]) -> Cow<'a, [u8]> {
     let bytes = raw.get(part.raw_body_offset() as usize..part.raw_end_offset() as usize).unwrap_or_default();
-    let bytes = match encoding(part) {
+    match encoding(part) {
         Encoding::None => None,
         Encoding::QuotedPrintable => {
             quoted_printable_decode(bytes).or_else(|| quoted_printable_decode(&escaped(bytes)))
         }
         Encoding::Base64 => base64_decode(bytes).or_else(|| base64_decode(&base64_alone(bytes))),
     }
-    .map_or(Cow::Borrowed(bytes), Cow::Owned);
+    .map_or(Cow::Borrowed(bytes), Cow::Owned)
+}
+
+/// These bytes of a part as text.
+fn text_of(part: &MessagePart<'_>, bytes: &[u8]) -> String {
     let charset = part.content_type().and_then(|kind| kind.attribute("charset")).map(str::trim);
     match charset.and_then(|label| Charset::for_label(label.as_bytes())) {
         Some(charset) if !charset_is_ascii(charset) => {
-            charset.decode_without_bom_handling(&bytes).0.replace(char::REPLACEMENT_CHARACTER, "")
+            charset.decode_without_bom_handling(bytes).0.replace(char::REPLACEMENT_CHARACTER, "")
         }
-        _ => best_effort(&bytes).into_owned(),
+        _ => best_effort(bytes).into_owned(),
     }
 }
 

@@ -1,5 +1,11 @@
 //! What the monitors read of a mail, also of odd ones (spec `notifier`, "Extraction per message", Improve 7, 8).
 
+use std::sync::mpsc;
+use std::thread;
+
+use crate::stage::PATIENCE;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use contracts::notifier::MailboxMessage;
 use notifier::mailbox::extract::extract;
 use proptest::prelude::*;
@@ -178,6 +184,67 @@ fn a_part_on_which_the_parser_stumbles_costs_the_body_at_most() {
 }
 
 #[test]
+fn mails_within_mails_are_read_whatever_words_they_hold() {
+    let innermost = "Subject: three\nContent-Type: text/plain; charset=utf-8\n\nMessage digest of the innermost message\n";
+    let encoded = BASE64.encode(innermost);
+    let digest = format!(
+        "Content-Type: multipart/Digest; boundary=\"=_Message_1\"\n\n--=_Message_1\n\n{innermost}--=_Message_1--\n"
+    );
+    for nested in [
+        format!("Content-Type: message/rfc822\n\n{innermost}"),
+        format!("Content-Type: MESSAGE/RFC822\nContent-Transfer-Encoding: base64\n\n{encoded}\n"),
+        format!("Content-Type: Message/Global\nContent-Disposition: attachment\n\n{innermost}"),
+        digest,
+    ] {
+        let two =
+            format!("Subject: two\nContent-Type: multipart/mixed; boundary=b2\n\n--b2\n{nested}--b2--\n");
+        let mail = read(multipart(&format!("--b1\nContent-Type: message/rfc822\n\n{two}")));
+        assert_eq!(mail.body, "Message digest of the innermost message", "{nested}");
+    }
+    let only = "Subject: this message\r\nContent-Type: message/rfc822\r\n\r\n";
+    let mail = read(format!("{only}{innermost}"));
+    assert_eq!(&*mail.subject, "this message");
+    assert_eq!(mail.body, "Message digest of the innermost message");
+    assert_eq!(read(format!("{only}just a message")).body, "just a message");
+}
+
+/// Reads a mail where mails are read in the service, in time and with no more stack than a thread has.
+fn survived(raw: String) -> MailboxMessage {
+    let (sender, mail) = mpsc::channel();
+    let reading = move || sender.send(read(raw)).unwrap();
+    thread::Builder::new().stack_size(2 << 20).spawn(reading).unwrap();
+    mail.recv_timeout(PATIENCE).expect("read in time")
+}
+
+#[test]
+fn mails_that_nest_without_end_do_not_use_up_the_stack() {
+    let levels = |levels: usize| "Content-Type: message/rfc822\r\n\r\n".repeat(levels);
+    let encoded = BASE64.encode(levels(5_000));
+    for raw in [
+        levels(100_000),
+        format!("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n{encoded}\r\n"),
+    ] {
+        let mail = survived(format!("Subject: s\r\n{raw}"));
+        assert_eq!((&*mail.subject, &*mail.body), ("s", ""));
+    }
+}
+
+#[test]
+fn what_the_parser_would_look_through_again_and_again_costs_the_body_at_most() {
+    let part = "--b\r\nContent-Type: multipart/mixed; boundary=q\r\n\r\n";
+    let parts = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", part.repeat(50_000));
+    let attributes: Vec<String> = (0..300_000).map(|n| format!("; a{n}*1=x")).collect();
+    let attributes = attributes.concat();
+    let attributes = format!("Content-Type: text/plain{attributes}\r\n\r\nx");
+    for raw in [parts, attributes] {
+        let mail = survived(format!("Subject: s\r\n{raw}"));
+        assert_eq!((&*mail.subject, &*mail.body), ("s", ""));
+    }
+    let words = "=?ab?q?x".repeat(300_000);
+    assert_eq!(survived(format!("From: a@example.com\r\nSubject: {words}\r\n\r\nx")).body, "");
+}
+
+#[test]
 fn no_mail_at_all_is_an_empty_one() {
     let empty = read("");
     assert_eq!((empty.message.as_deref(), &*empty.subject, &*empty.body), (Some(""), "", ""));
@@ -207,8 +274,7 @@ proptest! {
     /// A plain text that a mail client encoded in base64 comes out as it went in.
     #[test]
     fn encoded_text_comes_out_as_it_went_in(text in "[^\r\n]{0,200}") {
-        use base64::Engine as _;
-        let data = base64::engine::general_purpose::STANDARD.encode(&text);
+        let data = BASE64.encode(&text);
         let raw = format!("Subject: s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{data}\r\n");
         prop_assert_eq!(read(raw).body, text.replace(char::REPLACEMENT_CHARACTER, ""));
     }
