@@ -58,8 +58,19 @@ pub(super) struct Waiting {
 /// Where messages are put to wait.
 #[derive(Debug, Clone)]
 pub(super) struct Backlog {
-    sender: mpsc::Sender<(Instant, Waiting)>,
+    sender: mpsc::Sender<Queued>,
+    first_pause: Duration,
     length: Length,
+}
+
+/// A message in its place.
+#[derive(Debug)]
+struct Queued {
+    since: Instant,
+    /// Its first attempt is not made before. Counted from when it came, so that messages wait side by side and not one
+    /// after the other.
+    not_before: Instant,
+    waiting: Waiting,
 }
 
 /// How many messages wait, the one under way included.
@@ -94,7 +105,9 @@ impl Backlog {
         if !self.length.enter() {
             return false;
         }
-        let put = self.sender.try_send((Instant::now(), waiting)).is_ok();
+        let since = Instant::now();
+        let not_before = since + waiting.retry_after.unwrap_or(self.first_pause);
+        let put = self.sender.try_send(Queued { since, not_before, waiting }).is_ok();
         if !put {
             self.length.leave();
         }
@@ -112,14 +125,14 @@ pub(super) fn start(
     let (sender, receiver) = mpsc::channel(pace.places.max(1));
     let length = Length { messages: Arc::default(), places: pace.places, metrics: metrics.clone() };
     let worker = Worker { webhook, pace, metrics, receiver, length: length.clone() };
-    (Backlog { sender, length }, worker.run(stop))
+    (Backlog { sender, first_pause: pace.first_pause, length }, worker.run(stop))
 }
 
 struct Worker {
     webhook: Webhook,
     pace: Pace,
     metrics: Metrics,
-    receiver: mpsc::Receiver<(Instant, Waiting)>,
+    receiver: mpsc::Receiver<Queued>,
     length: Length,
 }
 
@@ -133,27 +146,26 @@ enum Next {
 impl Worker {
     async fn run(mut self, stop: CancellationToken) {
         let mut interrupted = None;
-        while let Some(Some((since, waiting))) = stop.run_until_cancelled(self.receiver.recv()).await {
-            interrupted = self.deliver(since, waiting, &stop).await;
+        while let Some(Some(queued)) = stop.run_until_cancelled(self.receiver.recv()).await {
+            interrupted = self.deliver(queued, &stop).await;
         }
         self.receiver.close();
         let by = Instant::now() + self.pace.farewell;
         if let Some(waiting) = interrupted {
             self.last_attempt(waiting, by).await;
         }
-        while let Some((_, waiting)) = self.receiver.recv().await {
+        while let Some(Queued { waiting, .. }) = self.receiver.recv().await {
             self.last_attempt(waiting, by).await;
         }
     }
 
     /// Tries until the message is out or given up; gives it back when the service stops.
-    async fn deliver(&self, since: Instant, waiting: Waiting, stop: &CancellationToken) -> Option<Waiting> {
+    async fn deliver(&self, queued: Queued, stop: &CancellationToken) -> Option<Waiting> {
+        let Queued { since, not_before: mut due, waiting } = queued;
         let mut pause = self.pace.first_pause;
-        let mut retry_after = waiting.retry_after;
         loop {
-            let rest = self.webhook.resting().unwrap_or_else(Instant::now);
-            let due = (Instant::now() + retry_after.unwrap_or(pause)).max(rest);
-            if stop.run_until_cancelled(sleep_until(due)).await.is_none() {
+            let rest = self.webhook.resting().unwrap_or(due);
+            if stop.run_until_cancelled(sleep_until(due.max(rest))).await.is_none() {
                 return Some(waiting);
             }
             match self.attempt(&waiting, Instant::now() + self.pace.attempt).await {
@@ -161,9 +173,9 @@ impl Worker {
                 Next::TryAgain { .. } if since.elapsed() > self.pace.give_up_after => {
                     self.lost(&waiting, "too old");
                 }
-                Next::TryAgain { retry_after: asked } => {
-                    retry_after = asked;
+                Next::TryAgain { retry_after } => {
                     pause = (pause * 2).min(self.pace.longest_pause);
+                    due = Instant::now() + retry_after.unwrap_or(pause);
                     continue;
                 }
                 Next::GiveUp { reason } => self.lost(&waiting, &reason),

@@ -159,6 +159,25 @@ async fn a_message_that_cannot_wait_so_long_joins_the_backlog() {
 }
 
 #[tokio::test]
+async fn messages_wait_side_by_side_for_the_time_that_a_429_names() {
+    let channel = Channel::open(quick(), WriteMode::Live).await;
+    channel
+        .webhook
+        .answer(Rule::on("POST", WEBHOOK).status(429).header("Retry-After", "60").times(1))
+        .answer(Rule::on("POST", WEBHOOK));
+    for text in ["1", "2", "3", "4"] {
+        assert_eq!(channel.post(text, Duration::from_secs(1)).await.code(), 202);
+    }
+    assert_eq!(channel.texts(), ["1"]);
+    // The minute is over, once.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::time::resume();
+    until("all posted", || channel.webhook.calls().len() == 5).await;
+    assert_eq!(channel.texts(), ["1", "1", "2", "3", "4"]);
+}
+
+#[tokio::test]
 async fn a_full_backlog_answers_with_the_status_of_the_webhook() {
     let pace = Pace { places: 2, first_pause: PATIENCE, ..Pace::default() };
     let channel = Channel::open(pace, WriteMode::Live).await;
