@@ -46,18 +46,21 @@ pub(crate) fn attributes(request: &AttributeRequest) -> Call {
 }
 
 /// The value of the first attribute with `key`, null when there is none; an answer without attributes as it is
-/// (spec, Behaviour 6).
+/// (spec, Behaviour 6). Callers take null for an answer, so attributes that cannot be read are not answered with it.
 fn attribute(answer: &Success, key: &str) -> Result<Reply, Malformed> {
     let fields = answer.fields()?;
     if fields.get("attributes").is_none() {
         return Ok(answer.as_is());
     }
-    let attributes = fields.list_or_none("attributes")?;
-    let found = attributes
+    let found = fields
+        .list("attributes")?
         .into_iter()
         .filter_map(Fields::of)
         .find(|attribute| attribute.value::<String>("key").as_deref() == Some(key));
-    Ok(answer.passing(found.and_then(|attribute| attribute.get("value")).unwrap_or(RawValue::NULL)))
+    Ok(answer.passing(match found {
+        Some(attribute) => attribute.need("value")?,
+        None => RawValue::NULL,
+    }))
 }
 
 /// A client as callers see it.

@@ -123,6 +123,33 @@ async fn answers_that_are_not_as_promised_are_failures_without_secrets() {
 }
 
 #[tokio::test]
+async fn attributes_that_cannot_be_read_are_not_a_missing_attribute() {
+    let bridge = Bridge::start().await;
+    let device = json!({"client_id": 1, "status": "A", "service_number": "VC1"});
+    for (subject, key) in [
+        ("bruin.inventory.attributes.serial", "Serial Number"),
+        ("bruin.inventory.management.status", "Management Status"),
+    ] {
+        let odd = || (500, json!("Got an unexpected answer from Bruin"));
+        let none = || (200, json!(null));
+        for (attributes, expected) in [
+            (json!(null), odd()),
+            (json!({}), odd()),
+            (json!("text"), odd()),
+            (json!([{"key": key}]), odd()),
+            (json!([{"key": key}, {"key": key, "value": "second"}]), odd()),
+            (json!([{"key": key, "value": null}]), none()),
+            (json!([{"value": "x"}, 5, null]), none()),
+        ] {
+            let answer = json!({"attributes": attributes});
+            bridge.stage.upstream.rules(vec![Rule::on("GET", "^/api/").json(&answer)]);
+            let got = bridge.ask_as(&format!("{subject} {answer}"), subject, &device).await;
+            assert_eq!(got, expected, "{subject} {answer}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn some_later_subjects_pass_everything_on() {
     let bridge = Bridge::start().await;
     let (message, device) = (json!({"message": "m"}), json!({"client_id": "1", "service_number": "VC1"}));
