@@ -88,6 +88,11 @@ async fn of_client(
         filters: IndexMap::default(),
     };
     match bus.request::<ManagementStatus>(&request).await {
+        // Only a text, or none, says that the edge is not monitored.
+        Ok(status) if !matches!(status, Value::Null | Value::String(_)) => {
+            troubles.say(Kind::ManagementStatus, edge.serial.as_str(), "the status is no text");
+            return Verdict::Unknown;
+        }
         Ok(status) if is_monitored(&status, &client.client_id, config) => {}
         Ok(_) => return Verdict::Invalid,
         Err(error) => {

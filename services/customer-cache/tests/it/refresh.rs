@@ -344,6 +344,33 @@ async fn where_the_client_info_cannot_be_read_the_stored_entry_stays() {
     service.stop().await.unwrap();
 }
 
+/// A text, or none, says that an edge is not monitored.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_management_status_cannot_be_read_the_stored_entry_stays() {
+    let stage = Stage::start("customer-cache").await;
+    let rows = [row("A", 1, None), row("B", 2, None), row("C", 3, None), row("D", 4, None)];
+    peers(&stage, &rows).await;
+    let of = |serial: &str, status: Value| (json!({"service_number": serial}), ok(&status));
+    let statuses = vec![
+        of("A", json!({"message": "nothing"})),
+        of("C", json!(null)),
+        of("D", json!("Cancelled")),
+        (json!({}), ok(&json!("Pending"))),
+    ];
+    stage.peers.answer_by("bruin.inventory.management.status", statuses).await;
+    let old = |row: &Value| {
+        json!({"edge": {"host": HOST, "enterprise_id": 12, "edge_id": row["edgeId"]},
+               "serial_number": row["edgeSerialNumber"], "bruin_client_info": {"client_id": 1}})
+    };
+    stage.store("dev-vco1.example.test", &json!(rows.each_ref().map(old)).to_string()).await;
+    let service = stage.run_at(&customer_cache::service(), &clock("2022-01-31T12:00:00Z"), &[ONE_HOST]).await;
+    job_ended(&service).await;
+    assert_eq!(stored_serials(&stage, HOST).await, ["A", "B"], "only of C and D Bruin tells");
+    let texts = slack_texts(&stage);
+    assert!(texts.len() == 1 && texts[0].contains("(1 failed: A)"), "{texts:?}");
+    service.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_client_is_stored_and_told_as_received() {
     let stage = Stage::start("customer-cache").await;
