@@ -126,6 +126,10 @@ impl Mailboxes {
             tracing::warn!(uids = ?fetched.left_out, "mails left out of a read: together they are too large");
             self.metrics.left_out(fetched.left_out.len());
         }
+        if !fetched.refused.is_empty() {
+            tracing::warn!(uids = ?fetched.refused, "mails left out of a read: the server cannot deliver them");
+            self.metrics.left_out(fetched.refused.len());
+        }
         // Beside the event loop: mails may have tens of megabytes.
         let extracting = tokio::task::spawn_blocking(move || {
             fetched.mails.iter().map(|mail| extract(mail.uid, &mail.bytes)).collect()

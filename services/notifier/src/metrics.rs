@@ -102,7 +102,7 @@ impl Metrics {
             )?,
             left_out: IntCounter::new(
                 "notifier_mails_left_out_total",
-                "Mails left out of reads because the reply would have become too large",
+                "Mails left out of reads because the reply would have become too large, or the server cannot deliver them",
             )?,
             slack_waiting: IntGauge::new(
                 "notifier_slack_waiting",

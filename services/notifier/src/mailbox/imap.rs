@@ -230,6 +230,8 @@ pub struct Fetched {
     pub mails: Vec<RawMail>,
     /// UIDs of mails that were left out because all together would have been too large. They stay unread.
     pub left_out: Vec<u32>,
+    /// UIDs of mails that the server could not deliver though it delivered others.
+    pub refused: Vec<u32>,
 }
 
 /// An opened folder. At most one for each mailbox at a time, see [`super::Mailboxes`].
@@ -261,8 +263,10 @@ impl Folder {
     ///
     /// The sizes that the server tells keep it from sending what will not fit. What counts are the bytes that arrive.
     ///
+    /// A mail that the server cannot deliver hides only itself, too.
+    ///
     /// # Errors
-    /// [`ImapError`] at [`Stage::Fetch`].
+    /// [`ImapError`] at [`Stage::Fetch`]. That the server refused only when it delivered nothing at all.
     pub async fn fetch(&mut self, uids: &BTreeSet<u32>, limit: usize) -> Result<Fetched, ImapError> {
         let uids: Vec<u32> = uids.iter().copied().collect();
         let mut taken = Taken { fetched: Fetched::default(), room: limit };
@@ -291,30 +295,56 @@ impl Folder {
             }
         }
         let mut fetched = taken.fetched;
+        if fetched.mails.is_empty() && !fetched.refused.is_empty() {
+            return Err(ImapError::new(Stage::Fetch, Cause::Refused));
+        }
         // UIDs ascend in the order of the mailbox.
         fetched.mails.sort_unstable_by_key(|mail| mail.uid);
         fetched.left_out.sort_unstable();
         Ok(fetched)
     }
 
+    /// Fetches into `taken`. Of a FETCH in which one mail fails Gmail delivers the others and says NO in the end: those
+    /// that did not arrive are asked for one by one.
     async fn fetch_into(&mut self, taken: &mut Taken, wanted: &[u32]) -> Result<(), ImapError> {
+        if !self.fetch_together(taken, wanted).await? {
+            let lacking: Vec<u32> = wanted.iter().copied().filter(|uid| !taken.knows(*uid)).collect();
+            for uid in lacking {
+                // What was refused alone needs no second question.
+                let refused = wanted.len() == 1 || !self.fetch_together(taken, &[uid]).await?;
+                if refused && !taken.knows(uid) {
+                    taken.fetched.refused.push(uid);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One FETCH into `taken`; whether the server delivered what it could.
+    async fn fetch_together(&mut self, taken: &mut Taken, wanted: &[u32]) -> Result<bool, ImapError> {
         if wanted.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         if taken.room == 0 {
             taken.fetched.left_out.extend(wanted);
-            return Ok(());
+            return Ok(true);
         }
         let command = format!("UID FETCH {} (UID BODY.PEEK[])", set(wanted));
-        self.run(Stage::Fetch, &command, |response| {
-            if let Response::Fetch(_, attributes) = response
-                && let Some((uid, bytes)) = raw_mail(attributes)
-                && wanted.contains(&uid)
-            {
-                taken.take(uid, bytes);
-            }
-        })
-        .await
+        let done = self
+            .run(Stage::Fetch, &command, |response| {
+                if let Response::Fetch(_, attributes) = response
+                    && let Some((uid, bytes)) = raw_mail(attributes)
+                    && wanted.contains(&uid)
+                {
+                    taken.take(uid, bytes);
+                }
+            })
+            .await;
+        match done {
+            Ok(()) => Ok(true),
+            Err(ImapError { cause: Cause::Refused, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn sizes(&mut self, uids: &[u32]) -> Result<HashMap<u32, usize>, ImapError> {
@@ -389,6 +419,11 @@ struct Taken {
 }
 
 impl Taken {
+    /// Whether a mail arrived, be it kept or not.
+    fn knows(&self, uid: u32) -> bool {
+        self.fetched.mails.iter().any(|mail| mail.uid == uid) || self.fetched.left_out.contains(&uid)
+    }
+
     /// Keeps a mail that arrived, or leaves it out, whatever size it was said to have.
     fn take(&mut self, uid: u32, bytes: &[u8]) {
         if let Some(room) = self.room.checked_sub(bytes.len()) {

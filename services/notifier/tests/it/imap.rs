@@ -225,6 +225,8 @@ struct Liar {
     mails: Vec<(u32, Option<usize>, usize)>,
     /// Whether it says BAD to the question for sizes.
     refuses_sizes: bool,
+    /// UIDs of mails that it cannot deliver: it says NO after those that it can.
+    broken: Vec<u32>,
 }
 
 impl Liar {
@@ -254,12 +256,18 @@ impl Liar {
                         }
                     } else {
                         asked.push(set.to_owned());
-                        for (uid, _, size) in mails {
+                        outcome =
+                            if wanted.iter().any(|uid| self.broken.contains(uid)) { "NO" } else { "OK" };
+                        for (uid, _, size) in mails.filter(|(uid, ..)| !self.broken.contains(uid)) {
                             let mail = "x".repeat(*size);
                             write!(answer, "* {uid} FETCH (UID {uid} BODY[] {{{size}}}\r\n{mail})\r\n")
                                 .unwrap();
                         }
                     }
+                }
+                if command.starts_with("UID SEARCH ") {
+                    let all: Vec<String> = self.mails.iter().map(|(uid, ..)| uid.to_string()).collect();
+                    write!(answer, "* SEARCH {}\r\n", all.join(" ")).unwrap();
                 }
                 write!(answer, "{tag} {outcome} done\r\n").unwrap();
                 stream.write_all(answer.as_bytes()).await.unwrap();
@@ -320,7 +328,7 @@ async fn the_bytes_that_arrive_are_limited_whatever_sizes_are_told() {
         ),
     ] {
         let mails = (1..).zip(mails).zip(sizes).map(|((uid, told), size)| (uid, told, size)).collect();
-        let (server, session) = Liar { mails, refuses_sizes }.serve().await;
+        let (server, session) = Liar { mails, refuses_sizes, broken: Vec::new() }.serve().await;
         let mut folder = server.open(INBOX, &SecretString::from(PASSWORD)).await.unwrap();
         let fetched = folder.fetch(&(1..=5).collect(), 100).await.unwrap();
         folder.close().await;
@@ -328,6 +336,32 @@ async fn the_bytes_that_arrive_are_limited_whatever_sizes_are_told() {
         assert_eq!((uids, fetched.left_out), (arrived, left_out), "{what}");
         assert!(fetched.mails.iter().map(|mail| mail.bytes.len()).sum::<usize>() <= 100, "{what}");
         assert_eq!(session.await.unwrap(), asked, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_the_server_cannot_deliver_hides_only_itself() {
+    let refused = json!("The mailbox cannot be read: fetching failed: the server refused");
+    for (broken, told, answer, asked) in [
+        (vec![2], Some(40), Ok(vec!["1", "3"]), vec!["1,2,3", "2"]),
+        (vec![2], None, Ok(vec!["1", "3"]), vec!["1", "2", "3"]),
+        (vec![1, 3], Some(40), Ok(vec!["2"]), vec!["1,2,3", "1", "3"]),
+        (vec![1, 2, 3], Some(40), Err(refused), vec!["1,2,3", "1", "2", "3"]),
+    ] {
+        let mails = [1, 2, 3].map(|uid| (uid, told, 40)).to_vec();
+        let (server, session) = Liar { mails, refuses_sizes: false, broken }.serve().await;
+        let mailboxes = mailboxes_on(server, WriteMode::Live);
+        let (status, body) = read(&mailboxes, of(&["a@example.com"])).await;
+        match answer {
+            Ok(uids) => {
+                assert_eq!(status, 200, "{body}");
+                let read: Vec<&str> =
+                    body.as_array().unwrap().iter().map(|mail| mail["msg_uid"].as_str().unwrap()).collect();
+                assert_eq!(read, uids);
+            }
+            Err(text) => assert_eq!((status, body), (500, text)),
+        }
+        assert_eq!(session.await.unwrap(), asked);
     }
 }
 
