@@ -1,6 +1,6 @@
 //! Failed requests of one refresh, told together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bus::RequestError;
 use parking_lot::Mutex;
@@ -17,6 +17,7 @@ pub trait Cause: Copy + Ord {
 #[derive(Debug, Default)]
 struct Tally {
     count: usize,
+    ids: BTreeSet<String>,
     first: Vec<String>,
     example: String,
 }
@@ -48,12 +49,19 @@ impl<C: Cause> Troubles<C> {
         let mut tallies = self.0.lock();
         let tally = tallies.entry(cause).or_default();
         tally.count += 1;
+        tally.ids.insert(id.to_owned());
         if tally.first.len() < NAMED {
             tally.first.push(id.to_owned());
         }
         if tally.example.is_empty() {
             tally.example = example;
         }
+    }
+
+    /// What failed, and for what: by this a refresh can tell whether people know of it already.
+    pub fn all(&self) -> BTreeSet<(C, String)> {
+        let tallies = self.0.lock();
+        tallies.iter().flat_map(|(cause, tally)| tally.ids.iter().map(|id| (*cause, id.clone()))).collect()
     }
 
     /// One Slack text for each cause.
@@ -100,9 +108,11 @@ mod tests {
             troubles.say(Failure::Site, &format!("VC{n}"), "no site");
         }
         troubles.say(Failure::List, "vco1", "down");
+        troubles.say(Failure::List, "vco1", "down again");
+        assert_eq!(troubles.all().len(), 1001);
         let texts = troubles.texts("dev");
         assert_eq!(texts.len(), 2);
-        assert_eq!(texts[0], "[DEV] the list could not be claimed (1 failed: vco1). First: down");
+        assert_eq!(texts[0], "[DEV] the list could not be claimed (2 failed: vco1, vco1). First: down");
         assert!(texts[1].starts_with("[DEV] the site of devices"), "{}", texts[1]);
         assert!(texts[1].contains("(1000 failed: VC0, VC1, VC2, VC3, VC4, VC5, VC6, VC7, VC8, VC9, ...)"));
     }

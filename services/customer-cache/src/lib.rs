@@ -57,6 +57,7 @@ impl Service for CustomerCache {
             clock: ctx.clock.clone(),
             stop: ctx.stop.clone(),
             told: parking_lot::Mutex::default(),
+            told_failures: parking_lot::Mutex::default(),
             config,
         });
         ctx.schedule().every("refresh", check_interval, AtStart::Yes, move || {

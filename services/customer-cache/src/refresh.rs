@@ -5,7 +5,10 @@
 //! dies, another one that stands by begins anew. A stored list is only ever replaced as a whole, and never by one that is
 //! empty because of a failure upstream.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use bus::{Bus, StoreError};
 use caching::{Attempts, Done, Notifier};
@@ -30,7 +33,7 @@ use crate::{
     listing::{self, ListedEdge},
     report::{self, Inventories},
     store::Store,
-    trouble::Troubles,
+    trouble::{Kind, Troubles},
 };
 
 /// From this attempt on people are told that VeloCloud lists no edge at all.
@@ -56,6 +59,18 @@ pub struct Refresh {
     pub notifier: Notifier,
     /// The inventories that were last told, so that they are told once for each change (Improve 7).
     pub told: Mutex<Inventories>,
+    /// The failures that were told since the last regular refresh, so that a host which stays down is not told with each
+    /// tick that tries it again (Improve 6).
+    pub told_failures: Mutex<Failures>,
+}
+
+/// What failed.
+#[derive(Debug, Default)]
+pub struct Failures {
+    /// What could not be asked, and for what.
+    troubles: BTreeSet<(Kind, String)>,
+    /// The hosts of which no edge was left.
+    empty: BTreeSet<String>,
 }
 
 /// Which hosts a tick refreshes.
@@ -80,6 +95,8 @@ struct Listing {
 struct HostRefresh {
     host: String,
     failed: bool,
+    /// Whether no edge was left.
+    empty: bool,
     inventories: Inventories,
 }
 
@@ -148,7 +165,7 @@ impl Refresh {
             if attempt >= TELL_FROM_ATTEMPT {
                 self.notifier.slack(&report::no_edges_alert(&self.environment, attempt)).await;
             }
-            self.tell(&troubles).await;
+            self.tell(&troubles, BTreeSet::new(), true).await;
             return Ok(Done::No);
         }
         let checks = Semaphore::new(self.config.edge_checks);
@@ -168,7 +185,8 @@ impl Refresh {
             self.store.set_next_refresh(now + interval).await?;
         }
         self.store.set_ended(now).await?;
-        self.tell(&troubles).await;
+        let empty = results.iter().filter(|result| result.empty).map(|result| result.host.clone()).collect();
+        self.tell(&troubles, empty, due == Due::All).await;
         let inventories = results.into_iter().flat_map(|result| result.inventories).collect();
         self.tell_inventories(inventories, due == Due::All).await;
         Ok(Done::Yes)
@@ -216,13 +234,13 @@ impl Refresh {
             edges.iter().flat_map(|edge| edge.partner.iter().chain([&edge.serial])).cloned().collect();
         let mut checked = self.check_all(edges, checks, troubles).await;
         let inventories = std::mem::take(&mut checked.inventories);
-        let failed = if checked.monitored.is_empty() {
+        let empty = checked.monitored.is_empty();
+        let failed = if empty {
             tracing::error!(
                 host,
                 unknown = checked.unknown,
                 "no edge is left after crossing with Bruin; the stored list stays"
             );
-            self.notifier.slack(&report::empty_host_alert(&self.environment, &host)).await;
             // Where Bruin did tell, asking again soon brings nothing else.
             checked.unknown > 0
         } else {
@@ -231,7 +249,7 @@ impl Refresh {
                 .inspect_err(|error| tracing::error!(host, %error, "the host's list could not be stored"))
                 .is_err()
         };
-        HostRefresh { host, failed, inventories }
+        HostRefresh { host, failed, empty, inventories }
     }
 
     /// Checks all edges of a host.
@@ -303,7 +321,22 @@ impl Refresh {
         Ok(())
     }
 
-    async fn tell(&self, troubles: &Troubles) {
+    /// Tells of what failed; a retry only when it brings something new.
+    async fn tell(&self, troubles: &Troubles, empty: BTreeSet<String>, complete: bool) {
+        let failed = troubles.all();
+        {
+            let mut told = self.told_failures.lock();
+            if complete {
+                *told = Failures::default();
+            } else if failed.is_subset(&told.troubles) && empty.is_subset(&told.empty) {
+                return;
+            }
+            told.troubles.extend(failed);
+            told.empty.extend(empty.iter().cloned());
+        }
+        for host in &empty {
+            self.notifier.slack(&report::empty_host_alert(&self.environment, host)).await;
+        }
         for text in troubles.texts(&self.environment) {
             self.notifier.slack(&text).await;
         }

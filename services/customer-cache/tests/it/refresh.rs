@@ -210,6 +210,44 @@ async fn a_host_that_failed_is_tried_again_with_the_next_tick() {
     service.stop().await.unwrap();
 }
 
+/// Improve 6.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_stays_down_is_told_once_for_each_refresh() {
+    let stage = Stage::start("customer-cache").await;
+    peers(&stage, &[row("A", 1, None)]).await;
+    let down = json!({"body": "down", "status": 500});
+    hosts_list(&stage, [(HOST, ok(&json!([row("A", 1, None)]))), (OTHER, down)]).await;
+    let clock = clock("2022-01-31T12:00:00Z");
+    let service = stage
+        .run_at(&customer_cache::service(), &clock, &[TWO_HOSTS, ("REFRESH_CHECK_INTERVAL", "300")])
+        .await;
+    let tick = async |runs| {
+        clock.sleepers(1).await;
+        clock.advance(std::time::Duration::from_secs(300));
+        jobs_ended(&service, runs).await;
+    };
+    jobs_ended(&service, 1).await;
+    assert_eq!(slack_texts(&stage).len(), 1);
+    tick(2).await;
+    tick(3).await;
+    assert_eq!(stage.peers.requests_on("get.links.with.edge.info").len(), 4);
+    assert_eq!(slack_texts(&stage).len(), 1, "{:?}", slack_texts(&stage));
+
+    // Something else is wrong with it: no edge is left, as Bruin cannot tell.
+    let second = ok(&json!([row_of(OTHER, "Z", 9)]));
+    hosts_list(&stage, [(HOST, ok(&json!([]))), (OTHER, second)]).await;
+    stage.peers.answer("bruin.customer.get.info", json!({"body": "down", "status": 500})).await;
+    tick(4).await;
+    tick(5).await;
+    assert_eq!(slack_texts(&stage).len(), 3, "{:?}", slack_texts(&stage));
+
+    // The regular refresh always tells.
+    let () = stage.redis.connection().await.del("dev-next_refresh_date").await.unwrap();
+    tick(6).await;
+    assert_eq!(slack_texts(&stage).len(), 5, "{:?}", slack_texts(&stage));
+    service.stop().await.unwrap();
+}
+
 fn row_of(host: &str, serial: &str, edge_id: i64) -> Value {
     let mut row = row(serial, edge_id, None);
     row["host"] = json!(host);
@@ -239,8 +277,18 @@ fn slack_texts(stage: &Stage) -> Vec<String> {
 
 /// Waits until a run of the job is over.
 async fn job_ended(service: &Hosted) {
+    jobs_ended(service, 1).await;
+}
+
+/// Waits until so many runs of the job are over.
+async fn jobs_ended(service: &Hosted, runs: u32) {
     let until = tokio::time::Instant::now() + PATIENCE;
-    while !service.metrics("scheduled_job_runs_total").iter().any(|line| line.contains("success")) {
+    let ended = format!(" {runs}");
+    while !service
+        .metrics("scheduled_job_runs_total")
+        .iter()
+        .any(|line| line.contains("success") && line.ends_with(&ended))
+    {
         assert!(tokio::time::Instant::now() < until, "the run does not end");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
