@@ -23,9 +23,9 @@ impl Monitor {
         let serial = case.device.serial();
         let mut facts =
             digi::Reboots { covering: case.covering(), units: digi::units(&case.device), before: None };
-        if let (false, Some(ticket)) = (is_open || facts.units.is_empty(), &case.ticket)
-            && let Ok(details) = job.reads.details(ticket).await
-        {
+        if let (false, Some(ticket)) = (is_open || facts.units.is_empty(), &case.ticket) {
+            // Without the former reboots this would look like the first one, at every re-check.
+            let Ok(details) = job.reads.details(ticket).await else { return };
             let reboots = digi::History::of(&details, serial).reboots;
             facts.before = Some(digi::Before { now: self.shell.clock.now(), reboots });
         }

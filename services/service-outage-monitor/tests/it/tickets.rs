@@ -213,6 +213,25 @@ async fn a_refused_reboot_leads_to_the_next_unit_of_the_same_interface() {
     running.stop().await;
 }
 
+/// Without the former reboots each re-check would look like the first one.
+#[tokio::test]
+async fn while_a_resolved_ticket_cannot_be_read_nothing_is_rebooted() {
+    let world = World::new().await;
+    let mut edge = cached(SERIAL);
+    edge["logical_ids"] = json!([{"interface_name": "GE1", "logical_id": "00:27:04:aa:bb:cc:0000"}]);
+    world.answer(CACHE, 200, json!([edge])).await;
+    world.answer(CREATE, 471, json!(555)).await;
+    world.answer(DETAILS, 500, json!("no")).await;
+    let running = after_quarantine(&world).await;
+    world.advance(420);
+    running.finished(3).await;
+    world.advance(180);
+    running.finished(4).await;
+    assert_eq!(world.bodies(CREATE).len(), 2);
+    assert_eq!(world.bodies(REBOOT), Vec::<Value>::new());
+    running.stop().await;
+}
+
 /// Two devices of one site: the first one's look at the ticket is older than the line which the second one's creation added.
 #[tokio::test]
 async fn a_line_that_a_creation_has_added_is_seen_by_what_follows() {
