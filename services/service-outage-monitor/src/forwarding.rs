@@ -22,7 +22,7 @@ use crate::{
 
 /// What came of one attempt.
 enum Attempt {
-    /// The line was forwarded, or Bruin refused: over.
+    /// The line was forwarded, or it was in the queue already: over.
     Done,
     /// Nothing is to be done now; a later outage may schedule a forward again.
     Forget,
@@ -221,9 +221,10 @@ impl Monitor {
                         }
                         Attempt::Done
                     }
+                    // It is in the queue already.
+                    Err(Failure::Refused { status: 400, .. }) => Attempt::Done,
                     // Not repeated; but as it was not done, an outage that lasts may schedule it again.
-                    Err(Failure::Unknown { .. } | Failure::Refused { status: 500.., .. }) => Attempt::Forget,
-                    Err(Failure::Refused { .. }) => Attempt::Done,
+                    Err(_) => Attempt::Forget,
                 }
             }
         }

@@ -21,6 +21,17 @@ async fn with_a_pending_forward(world: &World) -> Running {
     running
 }
 
+/// Six minutes later the next cycle finds the edge offline again; its re-check, 180 s after that, finds the ticket in
+/// progress. So many jobs were over before.
+async fn still_down(world: &World, running: &Running, finished: u32) {
+    world.answer(LINKS, 200, json!([row(SERIAL, "OFFLINE", "GE1", "DISCONNECTED")])).await;
+    world.answer(CREATE, 409, json!(555)).await;
+    world.advance(360);
+    running.finished(finished + 1).await;
+    world.advance(180);
+    running.finished(finished + 2).await;
+}
+
 fn forward() -> Value {
     json!({"ticket_id": 555, "queue_name": "HNOC Investigate", "service_number": SERIAL})
 }
@@ -131,6 +142,23 @@ async fn failed_look_ups_are_repeated_and_a_refusal_is_not() {
     running.finished(4).await;
     assert_eq!(world.bodies(WORK), [forward()]);
     running.stop().await;
+}
+
+/// Spec "Improve" 4: nothing was done, so the next 409 schedules it again.
+#[tokio::test]
+async fn a_forward_that_was_refused_before_it_was_done_is_scheduled_again() {
+    for (status, reason) in [(401, "no login"), (404, "No work queues were found"), (429, "too many")] {
+        let world = World::new().await;
+        let running = with_a_pending_forward(&world).await;
+        world.answer(WORK, status, json!(reason)).await;
+        world.advance(60);
+        running.finished(3).await;
+        world.answer(WORK, 200, json!({})).await;
+        still_down(&world, &running, 3).await;
+        world.advance(60);
+        world.until(WORK, 2).await;
+        running.stop().await;
+    }
 }
 
 #[tokio::test]
