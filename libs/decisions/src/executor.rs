@@ -23,12 +23,20 @@ const ATTEMPTS: usize = 2;
 /// Why an action was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The third party refused: surely nothing was changed.
+    /// The third party refused: nothing was changed, surely if the status is below 500.
     #[error("refused with status {status}: {reason}")]
     Refused {
         /// Status of the bridge's reply.
         status: u16,
         /// The beginning of the reply's text.
+        reason: String,
+    },
+    /// Nobody got the request: surely nothing was changed.
+    #[error("refused with status {status}: {reason}")]
+    Undelivered {
+        /// The status as which it counts.
+        status: u16,
+        /// What went wrong.
         reason: String,
     },
     /// No answer: it may have been carried out.
@@ -67,6 +75,9 @@ pub enum Look {
     First,
     /// Only after an unknown outcome, before repeating.
     BeforeRepeat,
+    /// Like [`Self::BeforeRepeat`], and once after a refusal with status 500 or above, which is never repeated: a bridge
+    /// answers so, too, when the third party is slow, and that may have done it.
+    InDoubt,
     /// Never, and an unknown outcome is never repeated.
     Never,
 }
@@ -184,7 +195,8 @@ impl Executor {
     /// A decision to abstain is recorded and gives `None`.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when the third party refused, [`Failure::Unknown`] when the outcome could not be settled.
+    /// [`Failure::Refused`] when the third party refused, [`Failure::Undelivered`] when it was not asked,
+    /// [`Failure::Unknown`] when the outcome could not be settled.
     pub async fn carry_out<A, T, P, PF, L, LF>(
         &self,
         decision: Decision<A>,
@@ -249,7 +261,7 @@ impl Executor {
         let outcome = match &result {
             Ok(Carried::Done(_)) => Outcome::Done,
             Ok(_) => Outcome::FoundDone,
-            Err(Failure::Refused { status, reason }) => {
+            Err(Failure::Refused { status, reason } | Failure::Undelivered { status, reason }) => {
                 Outcome::Refused { status: *status, reason: reason.clone() }
             }
             Err(Failure::Unknown { reason }) => Outcome::Unknown { reason: reason.clone() },
@@ -296,7 +308,11 @@ where
     loop {
         let unknown = match perform(action.clone()).await {
             Ok(value) => return Ok(Carried::Done(value)),
-            Err(refused @ Failure::Refused { .. }) => return Err(refused),
+            Err(refused @ Failure::Refused { status, .. }) if status >= 500 && when == Look::InDoubt => {
+                // Done by us, as after a lost reply; otherwise it stands.
+                return look().await.ok().flatten().map(Carried::Done).ok_or(refused);
+            }
+            Err(refused @ (Failure::Refused { .. } | Failure::Undelivered { .. })) => return Err(refused),
             Err(unknown) => unknown,
         };
         if when == Look::Never {
@@ -449,6 +465,30 @@ mod tests {
         let (result, records) = run(Mode::Live, Look::BeforeRepeat, &script).await;
         assert_eq!(result, Err(refused()));
         assert_eq!(outcomes(&records), [&Outcome::Refused { status: 400, reason: "no".into() }]);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_that_says_little_is_looked_into_once_and_never_repeated() {
+        let reason = "no answer in time".to_owned();
+        let refused = |status| Failure::Refused { status, reason: reason.clone() };
+        for (when, answer, looks, done) in [
+            (Look::InDoubt, refused(500), vec![Ok(Some(()))], true),
+            (Look::InDoubt, refused(500), vec![Ok(None)], false),
+            (Look::InDoubt, refused(500), vec![Err(unknown())], false),
+            (Look::InDoubt, refused(499), vec![], false),
+            (Look::InDoubt, Failure::Undelivered { status: 503, reason: reason.clone() }, vec![], false),
+            (Look::BeforeRepeat, refused(500), vec![], false),
+            (Look::Never, refused(500), vec![], false),
+        ] {
+            let script = Scripted::new(vec![Err(answer.clone())], looks);
+            let (result, _) = run(Mode::Live, when, &script).await;
+            assert_eq!(result, if done { Ok(Some(Carried::Done(()))) } else { Err(answer) }, "{when:?}");
+            assert_eq!((*script.performed.lock(), script.looks.lock().len()), (1, 0));
+        }
+        // What a repetition is answered is looked into, too.
+        let script = Scripted::new(vec![Err(unknown()), Err(refused(500))], vec![Ok(None), Ok(Some(()))]);
+        let (result, _) = run(Mode::Live, Look::InDoubt, &script).await;
+        assert_eq!(result, Ok(Some(Carried::Done(()))));
     }
 
     #[tokio::test]

@@ -164,7 +164,7 @@ impl Hands {
                 }
                 Ok(None) if work.winds_up() && !is_note => Err(undone("the outage is over, or another one")),
                 Ok(None) => {
-                    self.carry_out(reads, because, action.clone(), perform, Look::BeforeRepeat, look).await
+                    self.carry_out(reads, because, action.clone(), perform, Look::InDoubt, look).await
                 }
                 Err(Unanswered) => {
                     work.postpone(now + LOOK_AGAIN);
@@ -297,7 +297,7 @@ impl Hands {
                 .any(|note| note.says(&text) && note.created.is_none_or(|created| created >= began - SKEW));
             Ok(found.then_some(()))
         };
-        self.carry_out_once(reads, because, action, 15, perform, (Look::BeforeRepeat, look)).await
+        self.carry_out_once(reads, because, action, 15, perform, (Look::InDoubt, look)).await
     }
 
     /// Opens a line again.
@@ -312,7 +312,7 @@ impl Hands {
         };
         let look = || async { self.line_is(reads, &line, false).await };
         let action = Action::OpenLine(line.clone());
-        let done = self.carry_out_once(reads, because, action, 15, perform, (Look::BeforeRepeat, look)).await;
+        let done = self.carry_out_once(reads, because, action, 15, perform, (Look::InDoubt, look)).await;
         reads.changed(&line.ticket);
         done
     }
@@ -327,7 +327,7 @@ impl Hands {
         let perform = |_| async { self.write::<bruin::ResolveTicket>(&request, 15).await };
         let look = || async { self.line_is(reads, &line, true).await };
         let action = Action::ResolveLine(line.clone());
-        let done = self.carry_out_once(reads, because, action, 15, perform, (Look::BeforeRepeat, look)).await;
+        let done = self.carry_out_once(reads, because, action, 15, perform, (Look::InDoubt, look)).await;
         reads.changed(&line.ticket);
         done
     }
@@ -358,7 +358,7 @@ impl Hands {
             bruin::TicketSeverityRequest { ticket_id: ticket.clone(), severity: Id::Number(level.0), reason };
         let perform = |_| async { self.write::<bruin::TicketSeverity>(&request, 45).await };
         let look = || async { Ok((reads.ticket(&ticket).await?.severity == Some(level)).then_some(())) };
-        self.carry_out_once(reads, because, action, 45, perform, (Look::BeforeRepeat, look)).await
+        self.carry_out_once(reads, because, action, 45, perform, (Look::InDoubt, look)).await
     }
 
     /// Moves a task to a work queue. `known` are the ticket's lines and notes if they were read just now.
@@ -420,7 +420,7 @@ impl Hands {
             let begun = reads.reboots_begun(&serial, &ticket, since).await?;
             Ok((begun > others).then_some(()))
         };
-        self.carry_out_once(reads, because, action, 90, perform, (Look::BeforeRepeat, look)).await
+        self.carry_out_once(reads, because, action, 90, perform, (Look::InDoubt, look)).await
     }
 
     /// Carries out something of our own, which cannot fail and needs no look.
@@ -478,11 +478,14 @@ fn failure(error: &RequestError) -> Failure {
     if error.maybe_executed() {
         Failure::Unknown { reason: error.to_string() }
     } else {
-        Failure::Refused { status: error.status(), reason: error.to_string() }
+        Failure::Undelivered { status: error.status(), reason: error.to_string() }
     }
 }
 
 /// Whether a failure reads as status 503: Bruin out of reach, or no answer at all.
 pub fn is_503(failure: &Failure) -> bool {
-    matches!(failure, Failure::Unknown { .. } | Failure::Refused { status: 503, .. })
+    match failure {
+        Failure::Unknown { .. } => true,
+        Failure::Refused { status, .. } | Failure::Undelivered { status, .. } => *status == 503,
+    }
 }

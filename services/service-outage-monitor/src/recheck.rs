@@ -199,13 +199,17 @@ impl Monitor {
                 covered.or(predicted)
             }
             // Bruin may have created it nevertheless, now or while the bridge gave up: the next 409 tells.
-            Err(Failure::Unknown { .. } | Failure::Refused { status: 500.., .. }) => {
+            Err(
+                Failure::Unknown { .. }
+                | Failure::Refused { status: 500.., .. }
+                | Failure::Undelivered { status: 500.., .. },
+            ) => {
                 let asked = lost.unwrap_or(now);
                 self.lost_creations.lock().entry(serial).or_insert(asked);
                 work.lose_creation(asked).await;
                 None
             }
-            Err(Failure::Refused { .. }) => {
+            Err(Failure::Refused { .. } | Failure::Undelivered { .. }) => {
                 work.finish().await;
                 None
             }

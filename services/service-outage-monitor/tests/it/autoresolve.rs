@@ -60,6 +60,22 @@ async fn a_failed_unpause_does_not_matter_but_a_failed_resolve_ends_it() {
     running.stop().await;
 }
 
+/// Bruin was slower than the bridge's patience.
+#[tokio::test]
+async fn a_line_that_was_resolved_although_the_bridge_gave_up_gets_its_note() {
+    let world = World::leaving_out(Nats::start_with_jetstream().await, DETAILS).await;
+    world.answer(TICKETS, 200, json!([ticket("Intelygenz Ai")])).await;
+    let triage = note("Triage (VeloCloud)\n\nOrchestrator", "2022-01-31T08:50:00-05:00");
+    let line = |status| details(status, &json!([triage]));
+    world.answer_in_turn(DETAILS, vec![line("I"), line("I"), line("R")]).await;
+    world.answer(RESOLVE, 500, json!("Bruin did not answer in time")).await;
+    let running = world.first_cycle().await;
+    assert_eq!(world.bodies(RESOLVE), [about_line()]);
+    assert_eq!(world.bodies(NOTE).len(), 1);
+    assert!(running.counted("autoresolve_counter_total", 1));
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn tickets_of_people_and_other_environments_are_left_alone() {
     let mut world = World::new().await;

@@ -176,3 +176,24 @@ async fn a_note_that_was_written_although_the_reply_was_lost_is_not_written_agai
     assert_eq!(world.bodies(SEVERITY).len(), 1);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_reboot_that_was_begun_although_the_bridge_gave_up_is_noted_and_not_repeated() {
+    let world = World::new().await;
+    let mut edge = cached(SERIAL);
+    edge["logical_ids"] = json!([{"interface_name": "GE1", "logical_id": "00:27:04:aa:bb:cc:0000"}]);
+    world.answer(CACHE, 200, json!([edge])).await;
+    world.link_down().await;
+    world.answer(REBOOT, 500, json!("DiGi did not answer in time")).await;
+    let log = json!({"Id": 1, "igzID": "r1", "VeloSerial": SERIAL, "TicketID": "555",
+        "TimestampSTART": "2022-01-31T15:03:00Z"});
+    world.answer(LOGS, 200, json!({"Logs": [log], "Count": 1})).await;
+    let running = world.first_cycle().await;
+    world.advance(180);
+    running.finished(2).await;
+    assert_eq!(world.bodies(REBOOT).len(), 1);
+    let notes = world.bodies(NOTE);
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(notes[1]["note"].as_str().unwrap().contains("Offline DiGi interface identified"), "{notes:?}");
+    running.stop().await;
+}

@@ -19,8 +19,6 @@ use service_outage_monitor::{
 use testkit::Nats;
 use ticketing::OutageKind;
 
-const LOGS: &str = "get.digi.recovery.logs";
-
 async fn worlds() -> [World; 2] {
     [World::new().await, World::with(Nats::start().await).await]
 }

@@ -35,6 +35,7 @@ pub(crate) const UNPAUSE: &str = "bruin.ticket.unpause";
 pub(crate) const WORK: &str = "bruin.ticket.change.work";
 pub(crate) const SEVERITY: &str = "bruin.change.ticket.severity";
 pub(crate) const REBOOT: &str = "digi.reboot";
+pub(crate) const LOGS: &str = "get.digi.recovery.logs";
 pub(crate) const SLACK: &str = "notification.slack.request";
 
 /// Everything that changes something at a third party, and Slack.
