@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     rules::hnoc::History,
-    store::{Store, StoreError, token},
+    store::{Holdings, Store, StoreError, token},
 };
 
 /// Where they are kept.
@@ -150,7 +150,8 @@ impl Forwards {
     }
 
     /// Uses the store which `open` opens the first time, and reads what it holds: forwards of former runs and of other
-    /// replicas. The entries which this process does not have yet are returned. What could not be written before is.
+    /// replicas. The entries which this process does not have yet are returned. What could not be written before is, and what
+    /// the store has lost.
     pub async fn refresh<F>(
         &self,
         open: impl FnOnce() -> F,
@@ -161,9 +162,8 @@ impl Forwards {
     {
         let store = self.store.get_or_try_init(open).await?;
         let before = self.known.lock().clone();
-        let (old, entries): (Vec<Entry>, Vec<Entry>) = store
-            .all()
-            .await?
+        let Holdings { entries, lossy } = store.holdings().await?;
+        let (old, entries): (Vec<Entry>, Vec<Entry>) = entries
             .into_iter()
             .filter_map(|(_, json)| serde_json::from_slice::<Entry>(&json).ok())
             .partition(|entry| matches!(entry.state, State::Done(at) if now - at > KEEP));
@@ -175,15 +175,25 @@ impl Forwards {
         if store.is_nowhere() {
             return Ok(Vec::new());
         }
-        let found = self.learn(&before, entries, now);
+        let found = self.learn(&before, entries, lossy, now);
         for (key, entry) in found.unwritten {
             self.write(&key, &entry).await;
+        }
+        if lossy {
+            // What could not be written again is known to be nowhere.
+            store.mark().await?;
         }
         Ok(found.new)
     }
 
     /// Takes in what the store holds. What this process changed while it was read (`before` is how it was) is newer.
-    fn learn(&self, before: &HashMap<Key, Held>, entries: Vec<Entry>, now: DateTime<Utc>) -> Found {
+    fn learn(
+        &self,
+        before: &HashMap<Key, Held>,
+        entries: Vec<Entry>,
+        lossy: bool,
+        now: DateTime<Utc>,
+    ) -> Found {
         let mut known = self.known.lock();
         let mut found = Found::default();
         let mut missing: HashSet<&Key> = before.keys().collect();
@@ -205,7 +215,12 @@ impl Forwards {
             known.insert(key, Held { stored: Some(entry.clone()), entry });
         }
         for key in missing {
-            let Some(held) = known.get(key).filter(|held| before.get(key) == Some(*held)) else { continue };
+            let Some(held) = known.get_mut(key).filter(|held| before.get(key) == Some(&**held)) else {
+                continue;
+            };
+            if lossy {
+                held.stored = None;
+            }
             if held.stored.is_none() {
                 found.unwritten.push((key.clone(), held.entry.clone()));
             } else if held.entry.runs_at().is_none_or(|at| at <= now) {

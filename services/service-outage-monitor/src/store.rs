@@ -4,6 +4,9 @@
 //! What only the acting replica may write is written under a *term*: taking over ([`Store::take_over`]) begins a new one,
 //! and whoever comes with an older one is refused. A replica that was frozen while another took over can so change nothing,
 //! whatever its clock says.
+//!
+//! Redis may start again empty. Whoever has what was in it writes it again: a term that is missing displaces nobody, and a
+//! mark that is missing tells that no entry was deleted.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -19,6 +22,8 @@ pub(crate) const AT_ONCE: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The name under which the present term stands. No entry has it: theirs have two parts.
 const TERM: &str = "term";
+/// In Redis: the name of what stands there as long as nothing was lost.
+const MARK: &str = "mark";
 /// How often a write is tried whose entry changes between the look and the write.
 const ATTEMPTS: usize = 3;
 
@@ -29,6 +34,26 @@ pub struct StoreError(String);
 
 fn failed(error: impl std::fmt::Display) -> StoreError {
     StoreError(error.to_string())
+}
+
+/// What became of a write under a term.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is stored.
+    Stored,
+    /// It is stored, under the same term as before; all else that was there is lost.
+    AllElseLost,
+    /// Another term has begun: nothing was changed.
+    Refused,
+}
+
+/// What a store holds.
+#[derive(Debug, Default)]
+pub struct Holdings {
+    /// Names and values.
+    pub entries: Vec<(String, Bytes)>,
+    /// Whether what is missing may be lost, so that it says nothing. Until [`Store::mark`].
+    pub lossy: bool,
 }
 
 /// A store of the entries of one monitor (environment and host).
@@ -102,7 +127,7 @@ impl Store {
         matches!(self.kind, Kind::Nowhere)
     }
 
-    /// Replaces `old` by `new`, unless somebody else was quicker: `false`. After an error nobody was quicker, and `new` may be
+    /// Replaces `old` by `new`, unless somebody else was quicker: `false`. What the store has lost nobody has replaced. After an error nobody was quicker, and `new` may be
     /// written or not.
     pub async fn swap(&self, name: &str, old: Bytes, new: Bytes) -> Result<bool, StoreError> {
         match &self.kind {
@@ -122,11 +147,12 @@ impl Store {
                 }
             }
             Kind::Redis(redis) => {
-                const SWAP: &str = "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then \
+                const SWAP: &str = "local found = redis.call('HGET', KEYS[1], ARGV[1]) \
+                    if found == ARGV[2] or not found and redis.call('HEXISTS', KEYS[1], ARGV[4]) == 0 then \
                     redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) return 1 else return 0 end";
                 let mut command = redis::cmd("EVAL");
                 command.arg(SWAP).arg(1).arg(self.hash()).arg(self.key(name));
-                command.arg(old.as_ref()).arg(new.as_ref());
+                command.arg(old.as_ref()).arg(new.as_ref()).arg(self.key(MARK));
                 let swapped: i64 = redis.run(&command, Instant::now() + PATIENCE).await.map_err(failed)?;
                 Ok(swapped == 1)
             }
@@ -149,8 +175,14 @@ impl Store {
 
     /// All entries of this monitor: names and values.
     pub async fn all(&self) -> Result<Vec<(String, Bytes)>, StoreError> {
+        Ok(self.holdings().await?.entries)
+    }
+
+    /// All entries of this monitor, and whether there were others.
+    pub async fn holdings(&self) -> Result<Holdings, StoreError> {
         let own = format!("{}.", self.scope);
-        let name = |key: &str| key.strip_prefix(&own).filter(|name| *name != TERM).map(str::to_owned);
+        let name =
+            |key: &str| key.strip_prefix(&own).filter(|name| ![TERM, MARK].contains(name)).map(str::to_owned);
         match &self.kind {
             Kind::Bucket(bucket) => {
                 let keys = within(bucket.keys()).await?;
@@ -159,16 +191,27 @@ impl Store {
                     .buffer_unordered(AT_ONCE)
                     .try_collect::<Vec<(String, Option<Value>)>>()
                     .await?;
-                Ok(values.into_iter().filter_map(|(name, value)| Some((name, value?.bytes?))).collect())
+                let entries = values.into_iter().filter_map(|(name, value)| Some((name, value?.bytes?)));
+                Ok(Holdings { entries: entries.collect(), lossy: false })
             }
             Kind::Redis(redis) => {
                 let mut command = redis::cmd("HGETALL");
                 command.arg(self.hash());
                 let all: HashMap<String, Vec<u8>> =
                     redis.run(&command, Instant::now() + PATIENCE).await.map_err(failed)?;
-                Ok(all.into_iter().filter_map(|(key, value)| Some((name(&key)?, value.into()))).collect())
+                let lossy = !all.contains_key(&self.key(MARK));
+                let entries = all.into_iter().filter_map(|(key, value)| Some((name(&key)?, value.into())));
+                Ok(Holdings { entries: entries.collect(), lossy })
             }
-            Kind::Nowhere => Ok(Vec::new()),
+            Kind::Nowhere => Ok(Holdings::default()),
+        }
+    }
+
+    /// Says that all that is to be in the store is there: from now on what is missing was deleted.
+    pub async fn mark(&self) -> Result<(), StoreError> {
+        match &self.kind {
+            Kind::Redis(_) => self.put(MARK, Bytes::from_static(b"1")).await,
+            Kind::Bucket(_) | Kind::Nowhere => Ok(()),
         }
     }
 
@@ -196,29 +239,35 @@ impl Store {
             stream::iter(all.clone())
                 .map(|(name, value)| async move { self.write(term, &name, Some(value)).await })
                 .buffer_unordered(AT_ONCE)
-                .try_collect::<Vec<bool>>()
+                .try_collect::<Vec<Written>>()
                 .await?;
         }
         Ok((term, all))
     }
 
-    /// Stores an entry, or removes it (`None`), under a term; `false` when another one has begun: nothing was changed.
-    pub async fn write(&self, term: u64, name: &str, value: Option<Bytes>) -> Result<bool, StoreError> {
+    /// Stores an entry, or removes it (`None`), under a term.
+    pub async fn write(&self, term: u64, name: &str, value: Option<Bytes>) -> Result<Written, StoreError> {
         match &self.kind {
             Kind::Bucket(bucket) => self.write_to_bucket(bucket, term, name, value).await,
             Kind::Redis(redis) => {
-                const WRITE: &str = "if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end \
+                const WRITE: &str = "local term = redis.call('HGET', KEYS[1], ARGV[1]) \
+                    if term and term ~= ARGV[2] then return 0 end \
                     if ARGV[4] then redis.call('HSET', KEYS[1], ARGV[3], ARGV[4]) \
-                    else redis.call('HDEL', KEYS[1], ARGV[3]) end return 1";
+                    else redis.call('HDEL', KEYS[1], ARGV[3]) end \
+                    if term then return 1 end redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) return 2";
                 let mut command = redis::cmd("EVAL");
                 command.arg(WRITE).arg(1).arg(self.hash()).arg(self.key(TERM)).arg(term).arg(self.key(name));
                 if let Some(value) = &value {
                     command.arg(value.as_ref());
                 }
                 let written: i64 = redis.run(&command, Instant::now() + PATIENCE).await.map_err(failed)?;
-                Ok(written == 1)
+                Ok(match written {
+                    0 => Written::Refused,
+                    1 => Written::Stored,
+                    _ => Written::AllElseLost,
+                })
             }
-            Kind::Nowhere => Ok(true),
+            Kind::Nowhere => Ok(Written::Stored),
         }
     }
 
@@ -228,7 +277,7 @@ impl Store {
         term: u64,
         name: &str,
         value: Option<Bytes>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Written, StoreError> {
         let key = self.key(name);
         let mut trouble = failed("it changes all the time");
         for _ in 0..ATTEMPTS {
@@ -236,7 +285,7 @@ impl Store {
             let found = within(bucket.look(&key)).await?;
             let present = within(bucket.look(&self.key(TERM))).await?;
             if present.as_ref().map_or(0, number) != term {
-                return Ok(false);
+                return Ok(Written::Refused);
             }
             let written = match (&found, value.clone()) {
                 (_, Some(value)) => {
@@ -249,7 +298,7 @@ impl Store {
                 (_, None) => Ok(()),
             };
             match written {
-                Ok(()) => return Ok(true),
+                Ok(()) => return Ok(Written::Stored),
                 Err(error) => trouble = error,
             }
         }

@@ -28,7 +28,7 @@ use tokio::{sync::OnceCell, time::Instant};
 pub use entry::{Deed, Entry, LATEST, Task};
 pub use work::{Begun, Work};
 
-use crate::store::{AT_ONCE, Store, StoreError};
+use crate::store::{AT_ONCE, Store, StoreError, Written};
 
 /// Where the entries are kept.
 pub const BUCKET: Bucket = Bucket {
@@ -281,13 +281,17 @@ impl Unfinished {
             Rule::Term(term) => term,
         };
         match store.write(term, name, value).await {
-            Ok(true) => {
+            Ok(written @ (Written::Stored | Written::AllElseLost)) => {
                 let mut inner = self.inner.lock();
+                if written == Written::AllElseLost {
+                    tracing::warn!("the store has lost what was unfinished: the next cycle writes it again");
+                    inner.stale = inner.known.keys().cloned().collect();
+                }
                 inner.stale.remove(name);
                 inner.told = false;
                 Kept::Stored
             }
-            Ok(false) => {
+            Ok(Written::Refused) => {
                 let mut inner = self.inner.lock();
                 if inner.rule == Rule::Term(term) {
                     tracing::warn!("another replica has taken over what is unfinished: this one stops");

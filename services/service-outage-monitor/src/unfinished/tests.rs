@@ -178,6 +178,23 @@ async fn a_former_leader_can_change_nothing_and_stops() {
 }
 
 #[tokio::test]
+async fn a_redis_that_has_lost_everything_is_filled_again() {
+    let [_, servers] = Servers::both().await;
+    let (leader, _) = servers.leader().await;
+    leader.keep(vec![waiting("VC1", 180), waiting("VC2", 180)]).await;
+    let mut redis = servers.redis.connection().await;
+    redis::cmd("FLUSHALL").exec_async(&mut redis).await.unwrap();
+    let work = leader.begin(outage("VC1")).await.expect("nobody else acts");
+    assert_eq!(work.begin(&note("page"), at(181), Duration::ZERO).await, Begun::First);
+    let known = work.entry().unwrap();
+    // The next cycle brings the store up to date.
+    assert_eq!(leader.take_over(|| servers.store()).await, []);
+    let (_, found) = servers.leader().await;
+    assert_eq!(sorted(found), sorted(vec![known, waiting("VC2", 180)]));
+    assert!(leader.begin(outage("VC3")).await.is_none(), "another one has taken over");
+}
+
+#[tokio::test]
 async fn without_a_store_everything_goes_on_in_memory() {
     let [servers, _] = Servers::both().await;
     let (leader, _) = servers.leader().await;

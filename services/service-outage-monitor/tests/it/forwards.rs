@@ -162,6 +162,44 @@ async fn a_forward_that_was_refused_before_it_was_done_is_scheduled_again() {
 }
 
 #[tokio::test]
+async fn a_pending_forward_outlives_a_redis_that_starts_again_empty() {
+    let world = World::with(Nats::start().await).await;
+    let running = with_a_pending_forward(&world).await;
+    world.empty_redis().await;
+    world.advance(60);
+    running.finished(3).await;
+    assert_eq!(world.bodies(WORK), [forward()]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_forwarded_is_known_although_redis_starts_again_empty() {
+    let world = World::with(Nats::start().await).await;
+    let running = with_a_pending_forward(&world).await;
+    world.advance(60);
+    running.finished(3).await;
+    world.empty_redis().await;
+    still_down(&world, &running, 3).await;
+    // Nothing is due then; the next run is that of the cycle.
+    world.advance(60);
+    world.advance(360);
+    running.finished(6).await;
+    running.rests().await;
+    assert_eq!(world.bodies(WORK), [forward()]);
+    running.stop().await;
+    // The next process has it from the store.
+    let running = world.first_cycle().await;
+    world.advance(180);
+    running.finished(2).await;
+    world.advance(60);
+    world.advance(360);
+    running.finished(3).await;
+    running.rests().await;
+    assert_eq!(world.bodies(WORK), [forward()]);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_ticket_in_progress_keeps_the_earlier_due_time_unless_the_severity_changes() {
     let world = World::new().await;
     world.link_down().await;

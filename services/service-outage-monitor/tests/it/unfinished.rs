@@ -360,3 +360,15 @@ async fn without_any_store_outages_are_handled_as_ever() {
     assert_eq!((world.bodies(CREATE).len(), world.bodies(NOTE).len()), (1, 1));
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_redis_that_starts_again_empty_stops_nobody() {
+    let world = World::with(Nats::start().await).await;
+    world.link_down().await;
+    let running = world.first_cycle().await;
+    world.empty_redis().await;
+    world.advance(180);
+    running.finished(2).await;
+    assert_eq!((world.bodies(CREATE).len(), world.bodies(NOTE).len()), (1, 1));
+    running.stop().await;
+}

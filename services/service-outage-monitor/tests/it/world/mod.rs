@@ -189,6 +189,12 @@ impl World {
         running
     }
 
+    /// Redis loses all that it holds, as it does when it starts again.
+    pub(crate) async fn empty_redis(&self) {
+        let mut redis = self.redis.connection().await;
+        redis::cmd("FLUSHALL").exec_async(&mut redis).await.unwrap();
+    }
+
     /// Moves the time.
     pub(crate) fn advance(&self, seconds: u64) {
         assert!(self.clock.advance(Duration::from_secs(seconds)));
