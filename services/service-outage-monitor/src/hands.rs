@@ -151,15 +151,25 @@ impl Hands {
         }
         let now = self.clock.now();
         let within = Duration::from_secs(seconds);
-        let done = match work.begin(&action, now, within).await {
-            Begun::First => self.carry_out(reads, because, action.clone(), perform, when, look).await,
-            Begun::Again(deed) => match look().await {
+        // Until when a request of a former leader may be under way.
+        let until = match work.begin(&action, now, within).await {
+            // Its intent may be missing, because the store was out of reach: what it did is looked for all the same.
+            Begun::First if work.resumed => Some(now),
+            Begun::First => None,
+            Begun::Again(deed) => Some(deed.until),
+            Begun::Ended(true) => return Ok(Some(())),
+            Begun::Ended(false) => return Err(undone("it failed before")),
+            Begun::NotOurs => return Err(undone("another replica acts")),
+        };
+        let done = match until {
+            None => self.carry_out(reads, because, action.clone(), perform, when, look).await,
+            Some(until) => match look().await {
                 Ok(Some(())) => {
                     let found = || std::future::ready(Ok(Some(())));
                     self.carry_out(reads, because, action.clone(), perform, Look::First, found).await
                 }
-                Ok(None) if now < deed.until => {
-                    work.postpone(deed.until);
+                Ok(None) if now < until => {
+                    work.postpone(until);
                     return Err(undone("a former request may still be under way"));
                 }
                 Ok(None) if work.winds_up() && !is_note => Err(undone("the outage is over, or another one")),
@@ -171,9 +181,6 @@ impl Hands {
                     return Err(undone("the look for it failed"));
                 }
             },
-            Begun::Ended(true) => return Ok(Some(())),
-            Begun::Ended(false) => return Err(undone("it failed before")),
-            Begun::NotOurs => return Err(undone("another replica acts")),
         };
         work.ended(&action, done.is_ok());
         done
@@ -279,7 +286,10 @@ impl Hands {
             return self.record_only(reads, because, action).await;
         };
         let begun = because.work.as_ref().and_then(|work| work.deed(&action));
-        let began = begun.as_ref().map_or_else(|| self.clock.now(), |deed| deed.at);
+        // Of what a former leader did the intent may be missing.
+        let taken_up = because.work.as_ref().filter(|work| work.resumed).and_then(|work| work.entry());
+        let taken_up = taken_up.map_or_else(|| self.clock.now(), |entry| entry.since);
+        let began = begun.as_ref().map_or(taken_up, |deed| deed.at);
         if let Some(kept) = begun.and_then(|deed| deed.text) {
             text = kept;
         }

@@ -229,28 +229,32 @@ async fn a_note_whose_request_may_be_under_way_is_waited_for() {
     }
 }
 
+/// Also when the store was out of reach while the intent was to be kept.
 #[tokio::test]
 async fn after_a_reboot_only_its_note_is_missing() {
-    let world = World::new().await;
-    let mut cached = cached(SERIAL);
-    cached["logical_ids"] = json!([{"interface_name": "GE1", "logical_id": "00:04:2d:00:00:01:0000"}]);
-    world.answer(CACHE, 200, json!([cached])).await;
-    world.link_down().await;
-    let log = json!({"Id": 1, "igzID": "r1", "VeloSerial": SERIAL, "TicketID": "555",
-        "TimestampSTART": "2022-01-31T14:59:50Z"});
-    world.answer(LOGS, 200, json!({"Logs": [log], "Count": 1})).await;
-    world.answer(TICKET, 200, json!({"ticketID": 555, "severity": 3})).await;
-    let at = world.now() - TimeDelta::seconds(12);
-    let mut written = deed("append_note VC1234567: triage 1/1", at, 15);
-    written.done = Some(true);
-    let reboot = deed("reboot_digi VC1234567: GE1 (00:04:2d:00:00:01:0000)", at, 90);
-    let mut entry = outage(&world, 15, Some(Creation::New), vec![written, reboot]);
-    set_pages(&mut entry, &["#*MetTel's IPA*#\nTriage (VeloCloud)\n\nOne"]);
-    leave(&world, &entry).await;
-    taken_up(&world).await.stop().await;
-    assert_eq!(world.bodies(REBOOT), Vec::<Value>::new());
-    assert_eq!(texts(&world).len(), 1);
-    assert!(texts(&world)[0].contains("Offline DiGi interface identified"), "{:?}", texts(&world));
+    for intent_is_kept in [true, false] {
+        let world = World::new().await;
+        let mut cached = cached(SERIAL);
+        cached["logical_ids"] = json!([{"interface_name": "GE1", "logical_id": "00:04:2d:00:00:01:0000"}]);
+        world.answer(CACHE, 200, json!([cached])).await;
+        world.link_down().await;
+        let log = json!({"Id": 1, "igzID": "r1", "VeloSerial": SERIAL, "TicketID": "555",
+            "TimestampSTART": "2022-01-31T14:59:50Z"});
+        world.answer(LOGS, 200, json!({"Logs": [log], "Count": 1})).await;
+        world.answer(TICKET, 200, json!({"ticketID": 555, "severity": 3})).await;
+        let at = world.now() - TimeDelta::seconds(12);
+        let mut written = deed("append_note VC1234567: triage 1/1", at, 15);
+        written.done = Some(true);
+        let reboot = deed("reboot_digi VC1234567: GE1 (00:04:2d:00:00:01:0000)", at, 90);
+        let deeds = if intent_is_kept { vec![written, reboot] } else { vec![written] };
+        let mut entry = outage(&world, 15, Some(Creation::New), deeds);
+        set_pages(&mut entry, &["#*MetTel's IPA*#\nTriage (VeloCloud)\n\nOne"]);
+        leave(&world, &entry).await;
+        taken_up(&world).await.stop().await;
+        assert_eq!(world.bodies(REBOOT), Vec::<Value>::new());
+        assert_eq!(texts(&world).len(), 1);
+        assert!(texts(&world)[0].contains("Offline DiGi interface identified"), "{:?}", texts(&world));
+    }
 }
 
 #[tokio::test]
