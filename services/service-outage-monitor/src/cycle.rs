@@ -68,7 +68,7 @@ impl Monitor {
             hosts.entry(edge.identity.host.clone()).or_default().push(edge);
         }
         let edges = hosts.values().flatten().map(|edge| (edge.serial.clone(), edge.clone())).collect();
-        self.take_up(edges, &job.whitelist).await;
+        self.take_up(Arc::new(edges), &job.whitelist).await;
         let hosts = hosts.iter().map(|(host, edges)| self.shell.isolated(host, self.host(&job, host, edges)));
         futures::future::join_all(hosts).await;
         let minutes = began.elapsed().as_secs_f64() / 60.0;

@@ -35,6 +35,8 @@ use crate::{
 
 /// The scheduler's id.
 const JOB: &str = "unfinished_work";
+/// The scheduler's id of another try to take over.
+const TAKE_UP: &str = "take_up";
 
 /// The monitored edges by serial.
 pub(crate) type Edges = HashMap<Serial, Arc<MonitoredEdge>>;
@@ -42,7 +44,7 @@ pub(crate) type Edges = HashMap<Serial, Arc<MonitoredEdge>>;
 impl Monitor {
     /// Takes over, when this process has begun to lead, and takes up what is unfinished. `edges` are the monitored ones of
     /// this cycle.
-    pub(crate) async fn take_up(self: &Arc<Self>, edges: Edges, whitelist: &Arc<HashSet<Serial>>) {
+    pub(crate) async fn take_up(self: &Arc<Self>, edges: Arc<Edges>, whitelist: &Arc<HashSet<Serial>>) {
         if self.unfinished.new_lead(|at| self.shell.led_at(at)) {
             // Another one may have led meanwhile.
             self.quarantine.clear();
@@ -73,7 +75,28 @@ impl Monitor {
         }
         self.unfinished.remove(over, |_| true).await;
         if !self.unfinished.idle().is_empty() {
-            self.schedule_resumption(Arc::new(edges), whitelist.clone(), now);
+            self.schedule_resumption(edges.clone(), whitelist.clone(), now);
+        }
+        if let Some(span) = self.unfinished.again_in() {
+            self.schedule_taking_up(edges, whitelist.clone(), span);
+        }
+    }
+
+    /// Tries again to take over: what a former leader has left is not to wait for the next cycle.
+    fn schedule_taking_up(
+        self: &Arc<Self>,
+        edges: Arc<Edges>,
+        whitelist: Arc<HashSet<Serial>>,
+        span: Duration,
+    ) {
+        let monitor = self.clone();
+        let at = self.shell.clock.now() + TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX);
+        let job = move || async move {
+            let run = async { monitor.take_up(edges, &whitelist).await };
+            monitor.shell.while_leading(TAKE_UP, Box::pin(run)).await;
+        };
+        if let Err(error) = self.shell.schedule.once(TAKE_UP, at, Replace::Yes, Duration::MAX, job) {
+            tracing::error!(%error, "what is unfinished could not be taken up");
         }
     }
 
@@ -256,3 +279,7 @@ impl Monitor {
         work.finish().await;
     }
 }
+
+#[cfg(test)]
+#[path = "resume_tests.rs"]
+mod tests;

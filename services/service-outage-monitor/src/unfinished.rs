@@ -48,6 +48,8 @@ pub struct Unfinished {
     store: OnceCell<Store>,
     inner: Mutex<Inner>,
     lanes: [tokio::sync::Mutex<()>; LANES],
+    /// Of two terms that this process begins the later one must be the one that it goes by.
+    taking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -91,7 +93,8 @@ enum Kept {
 impl Default for Unfinished {
     fn default() -> Self {
         let lanes = std::array::from_fn(|_| tokio::sync::Mutex::default());
-        Self { store: OnceCell::new(), inner: Mutex::default(), lanes }
+        let taking = tokio::sync::Mutex::default();
+        Self { store: OnceCell::new(), inner: Mutex::default(), lanes, taking }
     }
 }
 
@@ -103,8 +106,8 @@ impl Unfinished {
         if inner.since.is_some_and(led_at) {
             return false;
         }
-        let (told, pause) = (inner.told, inner.pause);
-        *inner = Inner { since: Some(Instant::now()), told, pause, ..Inner::default() };
+        // The store may have failed long ago, when this process led before: it is tried at once.
+        *inner = Inner { since: Some(Instant::now()), told: inner.told, ..Inner::default() };
         true
     }
 
@@ -114,6 +117,7 @@ impl Unfinished {
     where
         F: Future<Output = Result<Store, StoreError>>,
     {
+        let _taking = self.taking.lock().await;
         if self.pauses() && !self.store.initialized() {
             return Vec::new();
         }
@@ -139,6 +143,11 @@ impl Unfinished {
         let stale: Vec<String> = self.inner.lock().stale.iter().cloned().collect();
         self.sync_all(stale).await;
         new
+    }
+
+    /// After which time the store is to be taken over once more, when it could not be.
+    pub fn again_in(&self) -> Option<Duration> {
+        (self.inner.lock().rule == Rule::MemoryOnly).then_some(PAUSE)
     }
 
     /// Keeps edges that wait in quarantine; one whose former outage is being handled, once that has ended.
@@ -319,22 +328,28 @@ impl Unfinished {
 }
 
 impl Inner {
-    /// Takes in what the store holds; what is known already is newer.
+    /// Takes in what the store holds; what is known already is newer, unless it is an edge that only waits.
     fn learn(&mut self, term: u64, all: Vec<(String, Bytes)>) -> Vec<Entry> {
         self.rule = Rule::Term(term);
         self.told = false;
         self.stale = self.known.keys().cloned().collect();
         let mut new = Vec::new();
         for (name, bytes) in all {
-            if self.known.contains_key(&name) {
+            let known = self.known.get(&name);
+            // An edge that waits here waits for the end of what a former leader has begun.
+            let waits = known.filter(|known| matches!(known.task, Task::Quarantine { .. })).cloned();
+            if known.is_some() && waits.is_none() {
                 continue;
             }
             match serde_json::from_slice::<Entry>(&bytes) {
-                Ok(entry) if entry.name() == name => {
+                Ok(entry) if entry.name() == name && (waits.is_none() || entry.is_under_way()) => {
+                    if let Some(waits) = waits {
+                        self.queued.insert(name.clone(), waits);
+                    }
                     self.known.insert(name, entry.clone());
                     new.push(entry);
                 }
-                // Of another version, or nonsense: it goes.
+                // Of another version, or nonsense: it goes. So does what this process has begun anew.
                 _ => drop(self.stale.insert(name)),
             }
         }

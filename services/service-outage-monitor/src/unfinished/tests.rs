@@ -215,6 +215,32 @@ async fn without_a_store_everything_goes_on_in_memory() {
 }
 
 #[tokio::test]
+async fn a_new_lead_tries_the_store_at_once() {
+    let [servers, _] = Servers::both().await;
+    let (former, _) = servers.leader().await;
+    former.keep(vec![waiting("VC1", 180)]).await;
+    let (leader, _) = servers.leader().await;
+    leader.inner.lock().pause = Some(Instant::now() + PAUSE);
+    assert!(leader.new_lead(|_| false));
+    assert_eq!(leader.take_over(|| servers.store()).await, [waiting("VC1", 180)]);
+}
+
+/// The edge was put into quarantine before the store could be read.
+#[tokio::test]
+async fn what_a_former_leader_has_begun_comes_before_a_new_quarantine() {
+    let [servers, _] = Servers::both().await;
+    let (former, _) = servers.leader().await;
+    assert!(former.begin(outage("VC1")).await.is_some());
+    let leader = Arc::new(Unfinished::default());
+    leader.keep(vec![waiting("VC1", 960)]).await;
+    assert_eq!(leader.take_over(|| servers.store()).await, [outage("VC1")]);
+    let work = leader.begin(outage("VC1")).await.unwrap();
+    assert!(work.resumed);
+    work.finish().await;
+    assert_eq!(servers.leader().await.1, [waiting("VC1", 960)]);
+}
+
+#[tokio::test]
 async fn an_earlier_lost_creation_is_over_once_the_ticket_is_known() {
     let [servers, _] = Servers::both().await;
     let (leader, _) = servers.leader().await;

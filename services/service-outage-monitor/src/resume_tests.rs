@@ -1,0 +1,125 @@
+//! Taking over from a store that fails or changes meanwhile: on a bus in memory, in simulated time.
+
+use bus::{
+    Bus, RequestError,
+    memory::{Access, Asked, Kept, Peers, Shelf},
+};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use runtime::{Clock, Context, Environment};
+use serde_json::json;
+
+use super::*;
+use crate::{
+    config::Settings,
+    sample::{self, SERIAL},
+};
+
+const NOTE: &str = "bruin.ticket.note.append.request";
+const SCOPE: &str = "automation-example-vco1-example-net";
+
+/// The store, and Bruin, of whose notes nobody knows what became of them.
+struct World {
+    shelf: Shelf,
+    clock: Clock,
+    /// How many accesses to the store fail from now on.
+    failing: Mutex<usize>,
+    /// What a former leader writes right after its key was looked at.
+    late: Mutex<Option<(String, Bytes)>>,
+    /// When a note arrived, and until when its request may be under way by what the store tells.
+    notes: Mutex<Vec<(DateTime<Utc>, DateTime<Utc>)>>,
+}
+
+impl World {
+    fn new() -> Arc<Self> {
+        let clock = Clock::simulated("2022-01-31T15:00:00Z".parse().unwrap());
+        let (failing, late, notes) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { shelf: Shelf::default(), clock, failing, late, notes })
+    }
+
+    fn write(&self, key: &str, value: Bytes) {
+        let write = Access::Write { key: key.to_owned(), value: Some(value), revision: None };
+        self.shelf.access(BUCKET.name, write).unwrap();
+    }
+
+    /// What a former leader has left.
+    fn leave(&self, entry: &Entry) {
+        let value = serde_json::to_vec(entry).unwrap();
+        self.write(&format!("{SCOPE}.{}", entry.name()), value.into());
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let kept = self.shelf.access(BUCKET.name, Access::LookAtAll).unwrap();
+        kept.iter().filter_map(|kept| serde_json::from_slice(kept.value.as_ref()?).ok()).collect()
+    }
+
+    fn bus(self: &Arc<Self>) -> Bus {
+        Bus::in_memory("service-outage-monitor", self.clone())
+    }
+
+    fn replica(self: &Arc<Self>) -> Arc<Monitor> {
+        let environment = Environment::from([
+            ("ENVIRONMENT_NAME", "automation-example"),
+            ("CURRENT_ENVIRONMENT", "production"),
+            ("TIMEZONE", "US/Eastern"),
+            ("ENABLE_TRIAGE_MONITORING", "0"),
+            ("MONITORING__VELOCLOUD_HOST", "vco1.example.net"),
+        ]);
+        let Settings::Outage(config) = environment.read().unwrap() else { unreachable!() };
+        let context = Context::simulated("service-outage-monitor", environment, self.clock.clone()).unwrap();
+        Arc::new(Monitor::new(context, self.bus(), *config).unwrap())
+    }
+}
+
+impl Peers for World {
+    fn answer(&self, asked: Asked) -> BoxFuture<'static, Result<Bytes, RequestError>> {
+        if asked.subject == NOTE {
+            let until = self.entries()[0].deeds[0].until;
+            self.notes.lock().push((self.clock.now(), until));
+            return Box::pin(async move {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                Ok(Bytes::from_static(b"mumble"))
+            });
+        }
+        let body = json!({"ticketDetails": [], "ticketNotes": []});
+        Box::pin(async move { Ok(Bytes::from(json!({"body": body, "status": 200}).to_string())) })
+    }
+
+    fn keep(&self, bucket: &'static str, access: Access) -> BoxFuture<'static, Result<Vec<Kept>, String>> {
+        let mut failing = self.failing.lock();
+        let fails = *failing > 0;
+        *failing -= usize::from(fails);
+        let found =
+            if fails { Err("no answer".to_owned()) } else { self.shelf.access(bucket, access.clone()) };
+        let mut late = self.late.lock();
+        if let (Access::Look { key: looked }, Some((key, _))) = (&access, &*late)
+            && looked == key
+            && let Some((key, value)) = late.take()
+        {
+            self.write(&key, value);
+        }
+        Box::pin(std::future::ready(found))
+    }
+}
+
+fn waiting(world: &World) -> Entry {
+    let now = world.clock.now();
+    Entry::quarantine(Serial::from(SERIAL), OutageKind::LinkDown, now, now + TimeDelta::seconds(180))
+}
+
+/// What a former leader has left waits no whole interval.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_could_not_be_taken_over_is_tried_again_soon() {
+    let world = World::new();
+    world.leave(&waiting(&world));
+    *world.failing.lock() = 1;
+    let monitor = world.replica();
+    let edge = Arc::new(sample::edge(SERIAL));
+    let batch = Batch { host: edge.identity.host.clone(), kind: OutageKind::LinkDown };
+    let edges = Edges::from([(edge.serial.clone(), edge)]);
+    monitor.take_up(edges.into(), &Arc::default()).await;
+    assert!(!monitor.shell.schedule.pending(&batch.job()), "the store has failed");
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert!(monitor.shell.schedule.pending(&batch.job()));
+}
