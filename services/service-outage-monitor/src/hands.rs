@@ -137,7 +137,7 @@ impl Hands {
         (when, look): (Look, L),
     ) -> Done<()>
     where
-        P: Fn(Action) -> PF + Send,
+        P: Fn(Action) -> PF + Send + Sync,
         PF: Future<Output = Result<(), Failure>> + Send,
         L: Fn() -> LF + Send + Sync,
         LF: Future<Output = Result<Option<()>, Unanswered>> + Send,
@@ -151,6 +151,18 @@ impl Hands {
         }
         let now = self.clock.now();
         let within = Duration::from_secs(seconds);
+        let perform = |sent: Action| {
+            let (work, request) = (work.clone(), perform(sent.clone()));
+            async move {
+                // Recording the intent took time, and so did a first request that is repeated.
+                if work.sends(&sent, self.clock.now(), within).await {
+                    request.await
+                } else {
+                    let reason = "another replica acts".to_owned();
+                    Err(Failure::Undelivered { status: 503, reason })
+                }
+            }
+        };
         // Until when a request of a former leader may be under way.
         let until = match work.begin(&action, now, within).await {
             // Its intent may be missing, because the store was out of reach: what it did is looked for all the same.

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    action::Action,
     config::Settings,
     sample::{self, SERIAL},
 };
@@ -108,6 +109,16 @@ fn waiting(world: &World) -> Entry {
     Entry::quarantine(Serial::from(SERIAL), OutageKind::LinkDown, now, now + TimeDelta::seconds(180))
 }
 
+fn note(text: &str) -> Action {
+    Action::AppendNote {
+        ticket: Some(555.into()),
+        serial: Serial::from(SERIAL),
+        lines: vec![],
+        about: "triage 1/1".into(),
+        text: text.into(),
+    }
+}
+
 /// What a former leader has left waits no whole interval.
 #[tokio::test(start_paused = true)]
 async fn a_store_that_could_not_be_taken_over_is_tried_again_soon() {
@@ -122,4 +133,22 @@ async fn a_store_that_could_not_be_taken_over_is_tried_again_soon() {
     assert!(!monitor.shell.schedule.pending(&batch.job()), "the store has failed");
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert!(monitor.shell.schedule.pending(&batch.job()));
+}
+
+/// The repetition begins when the first request is over.
+#[tokio::test(start_paused = true)]
+async fn of_each_request_it_is_kept_until_when_it_may_be_under_way() {
+    let world = World::new();
+    let monitor = world.replica();
+    monitor.take_up(Edges::new().into(), &Arc::default()).await;
+    let outage = Entry::outage(sample::link_down(SERIAL), OutageKind::LinkDown, world.clock.now(), None);
+    let work = monitor.unfinished.begin(outage).await.unwrap();
+    let job = monitor.job("test", Arc::default());
+    let because = because(&Serial::from(SERIAL), "documentation", &json!({})).part_of(&work);
+    assert!(monitor.shell.hands.append_note(&job.reads, because, note("page")).await.is_err());
+    let notes = world.notes.lock().clone();
+    assert_eq!(notes.len(), 2);
+    for (arrived, until) in notes {
+        assert!(until >= arrived + TimeDelta::seconds(15), "{arrived} {until}");
+    }
 }

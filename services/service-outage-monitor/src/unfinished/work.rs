@@ -151,6 +151,20 @@ impl Work {
         if self.keep().await { Begun::First } else { Begun::NotOurs }
     }
 
+    /// Keeps that the request of an action may be under way for `within` from `now` on. Whether this process may send it.
+    pub async fn sends(&self, action: &Action, now: DateTime<Utc>, within: Duration) -> bool {
+        let what = Deed::of(action);
+        let until = now + TimeDelta::from_std(within).unwrap_or(TimeDelta::MAX);
+        let mut is_kept = true;
+        self.change(|entry| {
+            if let Some(deed) = entry.deeds.iter_mut().find(|deed| deed.what == what && deed.until < until) {
+                deed.until = until;
+                is_kept = false;
+            }
+        });
+        if is_kept { !self.is_stopped() } else { self.keep().await }
+    }
+
     /// Notes how an action ended. It is kept with what comes next: until then a look tells.
     pub fn ended(&self, action: &Action, done: bool) {
         let what = Deed::of(action);
