@@ -15,6 +15,7 @@ use crate::{
     action::Action,
     config::Settings,
     sample::{self, SERIAL},
+    store::Store,
 };
 
 const NOTE: &str = "bruin.ticket.note.append.request";
@@ -133,6 +134,22 @@ async fn a_store_that_could_not_be_taken_over_is_tried_again_soon() {
     assert!(!monitor.shell.schedule.pending(&batch.job()), "the store has failed");
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert!(monitor.shell.schedule.pending(&batch.job()));
+}
+
+/// It did not know yet that it leads no more.
+#[tokio::test(start_paused = true)]
+async fn what_a_former_leader_writes_during_the_take_over_is_found() {
+    let world = World::new();
+    let entry = waiting(&world);
+    world.leave(&entry);
+    let newer = Entry { since: entry.since + TimeDelta::seconds(1), ..entry };
+    let name = newer.name();
+    *world.late.lock() = Some((format!("{SCOPE}.{name}"), serde_json::to_vec(&newer).unwrap().into()));
+    let store = Store::open(BUCKET, &world.bus(), None, SCOPE).await.unwrap();
+    let (_, found) = store.take_over().await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(serde_json::from_slice::<Entry>(&found[0].1).unwrap(), newer);
+    assert_eq!(world.entries(), [newer]);
 }
 
 /// The repetition begins when the first request is over.

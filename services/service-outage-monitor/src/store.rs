@@ -180,18 +180,10 @@ impl Store {
 
     /// All entries of this monitor, and whether there were others.
     pub async fn holdings(&self) -> Result<Holdings, StoreError> {
-        let own = format!("{}.", self.scope);
-        let name =
-            |key: &str| key.strip_prefix(&own).filter(|name| ![TERM, MARK].contains(name)).map(str::to_owned);
         match &self.kind {
             Kind::Bucket(bucket) => {
-                let keys = within(bucket.keys()).await?;
-                let values = stream::iter(keys.into_iter().filter_map(|key| Some((name(&key)?, key))))
-                    .map(|(name, key)| async move { Ok((name, within(bucket.look(&key)).await?)) })
-                    .buffer_unordered(AT_ONCE)
-                    .try_collect::<Vec<(String, Option<Value>)>>()
-                    .await?;
-                let entries = values.into_iter().filter_map(|(name, value)| Some((name, value?.bytes?)));
+                let values = self.values(bucket).await?.into_iter();
+                let entries = values.filter_map(|(name, value)| Some((name, value.bytes?)));
                 Ok(Holdings { entries: entries.collect(), lossy: false })
             }
             Kind::Redis(redis) => {
@@ -200,7 +192,8 @@ impl Store {
                 let all: HashMap<String, Vec<u8>> =
                     redis.run(&command, Instant::now() + PATIENCE).await.map_err(failed)?;
                 let lossy = !all.contains_key(&self.key(MARK));
-                let entries = all.into_iter().filter_map(|(key, value)| Some((name(&key)?, value.into())));
+                let entries = all.into_iter();
+                let entries = entries.filter_map(|(key, value)| Some((self.name(&key)?, value.into())));
                 Ok(Holdings { entries: entries.collect(), lossy })
             }
             Kind::Nowhere => Ok(Holdings::default()),
@@ -215,34 +208,63 @@ impl Store {
         }
     }
 
+    /// The entries in a bucket.
+    async fn values(&self, bucket: &Values) -> Result<Vec<(String, Value)>, StoreError> {
+        let keys = within(bucket.keys()).await?;
+        let values = stream::iter(keys.into_iter().filter_map(|key| Some((self.name(&key)?, key))))
+            .map(|(name, key)| async move { Ok((name, within(bucket.look(&key)).await?)) })
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<Vec<(String, Option<Value>)>>()
+            .await?;
+        Ok(values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+    }
+
     /// Begins a new term, from which on writes under former ones are refused, and reads all entries.
     pub async fn take_over(&self) -> Result<(u64, Vec<(String, Bytes)>), StoreError> {
-        let term = match &self.kind {
+        match &self.kind {
             Kind::Bucket(bucket) => {
                 let present = within(bucket.look(&self.key(TERM))).await?;
                 let term = present.as_ref().map_or(0, number) + 1;
                 let text = Bytes::from(term.to_string());
                 let revision = present.map_or(0, |present| present.revision);
                 within(bucket.update(&self.key(TERM), text, revision)).await?;
-                term
+                let entries = stream::iter(self.values(bucket).await?)
+                    .map(|(name, value)| self.renewed(bucket, name, value))
+                    .buffer_unordered(AT_ONCE)
+                    .try_collect::<Vec<Option<(String, Bytes)>>>()
+                    .await?;
+                Ok((term, entries.into_iter().flatten().collect()))
             }
             Kind::Redis(redis) => {
                 let mut command = redis::cmd("HINCRBY");
                 command.arg(self.hash()).arg(self.key(TERM)).arg(1);
-                redis.run(&command, Instant::now() + PATIENCE).await.map_err(failed)?
+                let term = redis.run(&command, Instant::now() + PATIENCE).await.map_err(failed)?;
+                Ok((term, self.all().await?))
             }
-            Kind::Nowhere => 0,
-        };
-        let all = self.all().await?;
-        if let Kind::Bucket(_) = self.kind {
-            // Each gets a new revision, over which a write that was on its way can not go.
-            stream::iter(all.clone())
-                .map(|(name, value)| async move { self.write(term, &name, Some(value)).await })
-                .buffer_unordered(AT_ONCE)
-                .try_collect::<Vec<Written>>()
-                .await?;
+            Kind::Nowhere => Ok((0, Vec::new())),
         }
-        Ok((term, all))
+    }
+
+    /// Gives an entry a new revision, over which a write that was on its way can not go. What it is then: a write that was
+    /// quicker is not undone.
+    async fn renewed(
+        &self,
+        bucket: &Values,
+        name: String,
+        mut found: Value,
+    ) -> Result<Option<(String, Bytes)>, StoreError> {
+        let key = self.key(&name);
+        let mut trouble = failed("it changes all the time");
+        for _ in 0..ATTEMPTS {
+            let Some(bytes) = found.bytes else { return Ok(None) };
+            match within(bucket.update(&key, bytes.clone(), found.revision)).await {
+                Ok(_) => return Ok(Some((name, bytes))),
+                Err(error) => trouble = error,
+            }
+            let Some(newer) = within(bucket.look(&key)).await? else { return Ok(None) };
+            found = newer;
+        }
+        Err(trouble)
     }
 
     /// Stores an entry, or removes it (`None`), under a term.
@@ -307,6 +329,12 @@ impl Store {
 
     fn hash(&self) -> String {
         format!("{}:{}", self.bucket, self.scope)
+    }
+
+    /// The name of the entry under a key.
+    fn name(&self, key: &str) -> Option<String> {
+        let name = key.strip_prefix(&self.scope)?.strip_prefix('.')?;
+        (name != TERM && name != MARK).then(|| name.to_owned())
     }
 
     fn key(&self, name: &str) -> String {
