@@ -84,7 +84,7 @@ impl Fetching {
             Err(error) => api::no_result(&error),
         };
         if verdict.forget
-            && let Err(error) = self.tasks.forget(serial).await
+            && let Err(error) = self.tasks.forget(serial, task).await
         {
             tracing::warn!(%serial, %error, "a task could not be forgotten; it ends with its time to live");
         }

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the lock of a device lasts when its holder died (spec, Improve 7).
 const LOCK_LIFE: Duration = Duration::from_secs(30);
+/// Deletes the key if it still holds the task: meanwhile another request may have stored a newer one.
+const FORGET: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
 
 /// The id of a task at DRI, a number or a text, exactly as DRI wrote it.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,12 +90,12 @@ impl Tasks {
         self.run(command.arg(self.key(serial)).arg(id.stored()).arg("EX").arg(self.life.as_secs())).await
     }
 
-    /// Forgets the task of a device.
+    /// Forgets this task of a device, not one that is remembered instead of it by now.
     ///
     /// # Errors
     /// When Redis cannot be written.
-    pub async fn forget(&self, serial: &DeviceSerial) -> Result<(), StoreError> {
-        self.run(cmd("DEL").arg(self.key(serial))).await
+    pub async fn forget(&self, serial: &DeviceSerial, id: &TaskId) -> Result<(), StoreError> {
+        self.run(cmd("EVAL").arg(FORGET).arg(1).arg(self.key(serial)).arg(id.stored())).await
     }
 
     /// The lock under which a device gets a task.

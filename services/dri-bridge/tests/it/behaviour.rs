@@ -109,6 +109,23 @@ async fn an_id_is_forgotten_when_the_task_is_of_no_use_and_kept_while_it_may_be(
     }
 }
 
+#[tokio::test]
+async fn the_end_of_a_task_does_not_forget_a_newer_one() {
+    let (stage, _running) = Stage::with(&dri_bridge::service(), &[]).await;
+    store(&stage, "700001", "1").await;
+    stage.upstream.rules(vec![result("Rejected")]);
+    let hold = stage.upstream.hold();
+    let replaced = async {
+        let asked = |calls: &[Received]| calls.iter().any(|call| call.path.ends_with("/parameter_tid"));
+        assert!(stage.upstream.until(PATIENCE, asked).await);
+        store(&stage, "700001", "2").await;
+        drop(hold);
+    };
+    let (reply, ()) = tokio::join!(ask(&stage, "700001"), replaced);
+    assert_eq!(reply.0, 403);
+    assert_eq!(stored(&stage, "700001").await.0.as_deref(), Some("2"));
+}
+
 /// "No connection" and "no token" are outcomes as other statuses are (spec, "Serves" and Behaviour 2).
 #[tokio::test]
 async fn an_id_is_forgotten_when_its_result_cannot_be_asked_for() {
