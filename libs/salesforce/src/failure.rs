@@ -51,10 +51,15 @@ impl Failure {
     /// Whether a read may succeed if it is asked again.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::NoAnswer(error) => matches!(
-                error,
-                CallError::Connect(_) | CallError::Timeout | CallError::Closed(_) | CallError::NoSession(_)
-            ),
+            Self::NoAnswer(error) => match error {
+                // Out of time is a try that waited for a place or for a login: the read may have time left.
+                CallError::Connect(_)
+                | CallError::Timeout
+                | CallError::Closed(_)
+                | CallError::NoSession(_)
+                | CallError::Deadline => true,
+                CallError::TooLarge(_) | CallError::Invalid(_) => false,
+            },
             Self::Unusable(_) => true,
             Self::Refused { .. } | Self::OursUnknown => false,
         }

@@ -88,23 +88,7 @@ impl Organisation {
         understand: impl Fn(&Response) -> Result<T, &'static str>,
     ) -> Result<T, Failure> {
         let call = call.read().retry(Retry::NEVER).within(CALL_WITHIN).until(until);
-        let mut tried = 0;
-        let mut last = None;
-        loop {
-            let failure = match (self.send(call.clone(), &understand).await, last) {
-                (Ok(understood), _) => return Ok(understood),
-                // Out of time before another try: what went wrong before says more.
-                (Err(Failure::NoAnswer(CallError::Deadline)), Some(last)) => return Err(last),
-                (Err(failure), _) => failure,
-            };
-            tried += 1;
-            let pause = PAUSE.saturating_mul(1 << (tried - 1)).mul_f64(rand::random_range(0.5..1.5));
-            if tried >= TRIES || !failure.may_pass() || Instant::now() + pause >= until {
-                return Err(failure);
-            }
-            sleep(pause).await;
-            last = Some(failure);
-        }
+        tried(until, || self.send(call.clone(), &understand)).await
     }
 
     /// Sends a call that changes something, once, and has `understand` read the answer. (A refused session means that
@@ -147,5 +131,69 @@ impl Organisation {
             tracing::warn!(vendor, route, %failure, "no usable answer");
         }
         outcome
+    }
+}
+
+/// Tries until something is understood, trouble does not pass or `until` is near.
+async fn tried<T, F>(until: Instant, mut attempt: impl FnMut() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let mut tries = 0;
+    let mut last = None;
+    loop {
+        let failure = match (attempt().await, last) {
+            (Ok(understood), _) => return Ok(understood),
+            // That a try was not sent says less than what went wrong before.
+            (Err(Failure::NoAnswer(CallError::Deadline)), Some(last)) => last,
+            (Err(failure), _) => failure,
+        };
+        tries += 1;
+        let pause = PAUSE.saturating_mul(1 << (tries - 1)).mul_f64(rand::random_range(0.5..1.5));
+        if tries >= TRIES || !failure.may_pass() || Instant::now() + pause >= until {
+            return Err(failure);
+        }
+        sleep(pause).await;
+        last = Some(failure);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOT_SENT: Failure = Failure::NoAnswer(CallError::Deadline);
+
+    /// What comes of these tries, which take so many seconds each, and when.
+    async fn outcome(tries: Vec<(u64, Result<&'static str, Failure>)>) -> (String, u64) {
+        let begun = Instant::now();
+        let mut tries = tries.into_iter();
+        let outcome = tried(begun + READ_WITHIN, || {
+            let (seconds, outcome) = tries.next().unwrap();
+            async move {
+                sleep(Duration::from_secs(seconds)).await;
+                outcome
+            }
+        });
+        let text = outcome.await.map_or_else(|failure| failure.to_string(), str::to_owned);
+        (text, begun.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_try_that_was_not_sent_in_its_time_is_not_the_last_one() {
+        let timeout = || Failure::NoAnswer(CallError::Timeout);
+        // A login that hangs, or no place: the time of the try is over, not that of the read.
+        let (text, seconds) = outcome(vec![(10, Err(NOT_SENT)), (1, Ok("read"))]).await;
+        assert_eq!(text, "read");
+        assert!((11..13).contains(&seconds), "{seconds}");
+        let (text, _) = outcome(vec![(10, Err(NOT_SENT)), (10, Err(NOT_SENT)), (1, Ok("read"))]).await;
+        assert_eq!(text, "read");
+        // The time of the read is over: what went wrong before says more.
+        let (text, seconds) = outcome(vec![(10, Err(timeout())), (15, Err(NOT_SENT))]).await;
+        assert_eq!((text.as_str(), seconds), ("no answer in time", 25));
+        let (text, _) = outcome(vec![(1, Err(timeout())), (1, Err(NOT_SENT)), (1, Err(NOT_SENT))]).await;
+        assert_eq!(text, "no answer in time");
+        let (text, _) = outcome(vec![(25, Err(NOT_SENT))]).await;
+        assert_eq!(text, "out of time before the call was sent");
     }
 }
