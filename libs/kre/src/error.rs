@@ -50,9 +50,9 @@ pub enum CallError {
     /// No connection; nothing was sent.
     #[error("Grpc error details: {0}")]
     Unreachable(String),
-    /// The connection broke before the answer was complete; the call may have been executed.
+    /// The connection broke before the answer was complete, or the answer is damaged; the call may have been executed.
     #[error("Grpc error details: {0}")]
-    Broken(&'static str),
+    Broken(String),
 }
 
 /// The statuses with which a model says that it did not do what it was asked.
@@ -61,6 +61,9 @@ pub const SURELY_NOT_EXECUTED: [Code; 3] =
 
 /// The longest text of a third party in a log record, in characters.
 const LOGGED: usize = 200;
+
+/// The reply's status for whatever is no refusal.
+const FAILURE: u16 = 500;
 
 /// The reply's status for a gRPC status (the specifications' "Status mapping").
 pub const fn reply_status(code: Code) -> u16 {
@@ -71,16 +74,19 @@ pub const fn reply_status(code: Code) -> u16 {
         Code::PermissionDenied => 403,
         Code::Unimplemented => 404,
         Code::DeadlineExceeded => 408,
-        _ => 500,
+        _ => FAILURE,
     }
 }
 
 impl CallError {
-    /// What became of a call that ended with `status`. A status that this side made up has the cause with it: only those
-    /// which came over the wire are a [`Self::Refused`].
-    pub(crate) fn of(status: &Status) -> Self {
+    /// What became of a call that ended with `status`, of which `said` came over the wire. What this side made up is no
+    /// [`Self::Refused`], unless it is a failure all the same: a damaged answer is no refusal by the model, and to tonic
+    /// it is `INTERNAL`.
+    pub(crate) fn of(status: &Status, said: Option<Code>) -> Self {
         let Some(cause) = status.source() else {
-            return Self::Refused { code: status.code(), details: status.message().to_owned() };
+            let (code, details) = (status.code(), status.message().to_owned());
+            let meant = said == Some(code) || reply_status(code) == FAILURE;
+            return if meant { Self::Refused { code, details } } else { Self::Broken(details) };
         };
         let mut causes = std::iter::successors(Some(cause), |&cause| cause.source());
         if causes.clone().any(<dyn Error>::is::<TimeoutExpired>) {
@@ -88,7 +94,7 @@ impl CallError {
         }
         match causes.find(|cause| cause.is::<ConnectError>()) {
             Some(connecting) => Self::Unreachable(connect_cause(connecting)),
-            None => Self::Broken("connection lost before the answer was complete"),
+            None => Self::Broken("connection lost before the answer was complete".to_owned()),
         }
     }
 
@@ -98,7 +104,7 @@ impl CallError {
             Self::Refused { code, .. } => reply_status(*code),
             Self::Deadline => reply_status(Code::DeadlineExceeded),
             Self::Busy => 503,
-            Self::Mismatch(_) | Self::Unreachable(_) | Self::Broken(_) => 500,
+            Self::Mismatch(_) | Self::Unreachable(_) | Self::Broken(_) => FAILURE,
         }
     }
 
@@ -181,8 +187,18 @@ mod tests {
             (Code::Unavailable, 500),
             (Code::DataLoss, 500),
         ] {
-            let error = CallError::of(&Status::new(code, "why"));
+            let error = CallError::of(&Status::new(code, "why"), Some(code));
             assert_eq!((error.status(), error.to_string().as_str()), (status, "Grpc error details: why"));
+            // Nobody said so.
+            for said in [None, Some(Code::Ok)] {
+                let error = CallError::of(&Status::new(code, "why"), said);
+                assert_eq!(
+                    (error.status(), error.to_string().as_str()),
+                    (500, "Grpc error details: why"),
+                    "{code:?}"
+                );
+                assert!(!error.surely_not_executed());
+            }
         }
     }
 
@@ -198,7 +214,7 @@ mod tests {
                 "Grpc error details: cannot connect",
                 false,
             ),
-            (CallError::Broken("connection lost"), 500, "Grpc error details: connection lost", true),
+            (CallError::Broken("connection lost".into()), 500, "Grpc error details: connection lost", true),
             (refused(Code::Internal), 400, "Grpc error details: ", true),
             (refused(Code::Unauthenticated), 401, "Grpc error details: ", false),
         ] {

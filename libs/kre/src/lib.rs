@@ -25,6 +25,7 @@ mod model;
 mod reading;
 #[cfg(feature = "server")]
 pub mod server;
+mod wire;
 
 pub use config::Config;
 pub use contract::{Contract, UnusableContract};

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderValue, header};
 use prometheus::Registry;
 use prost_reflect::{DynamicMessage, MethodDescriptor, ServiceDescriptor};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
-use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
@@ -21,6 +19,7 @@ use crate::channel::channel;
 use crate::codec::Dynamic;
 use crate::error::code_name;
 use crate::metrics::Metrics;
+use crate::wire::Said;
 use crate::{CallError, Config, Contract, Mismatch, OpenError, Reading, UnusableContract, json};
 
 /// The largest answer in bytes (spec `t7-bridge`, "Call rules"); larger ones end with `OUT_OF_RANGE`.
@@ -110,9 +109,10 @@ impl Rpc {
         let started = Instant::now();
         let within = time_for(deadline.saturating_duration_since(started)).min(self.model.deadline);
         let in_flight = metrics.sent();
-        let outcome = match timeout_at(started + within, self.send(message, within)).await {
+        let said = Said::default();
+        let outcome = match timeout_at(started + within, self.send(message, within, &said)).await {
             Ok(Ok(answer)) => Ok(json(&answer)),
-            Ok(Err(status)) => Err(CallError::of(&status)),
+            Ok(Err(status)) => Err(CallError::of(&status, said.code())),
             Err(_) => Err(CallError::Deadline),
         };
         drop(in_flight);
@@ -121,8 +121,14 @@ impl Rpc {
         outcome
     }
 
-    async fn send(&self, message: DynamicMessage, within: Duration) -> Result<DynamicMessage, Status> {
-        let channel = self.model.channel.clone().map_response(only_grpc);
+    async fn send(
+        &self,
+        message: DynamicMessage,
+        within: Duration,
+        said: &Said,
+    ) -> Result<DynamicMessage, Status> {
+        let said = said.clone();
+        let channel = self.model.channel.clone().map_response(move |answer| said.hear(answer));
         let mut client = Grpc::new(channel).max_decoding_message_size(LARGEST_ANSWER);
         client.ready().await.map_err(|error| Status::from_error(error.into()))?;
         let mut request = Request::new(message);
@@ -130,13 +136,6 @@ impl Rpc {
         let codec = Dynamic { reads: self.method.output() };
         client.unary(request, self.path.clone(), codec).await.map(tonic::Response::into_inner)
     }
-}
-
-/// Takes away what is no gRPC, e.g. a page of a proxy: it would be taken for a message, and its defects for a refusal by
-/// the model. Without it the HTTP status counts.
-fn only_grpc(answer: http::Response<Body>) -> http::Response<Body> {
-    let kind = answer.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    if kind.starts_with(b"application/grpc") { answer } else { answer.map(|_| Body::empty()) }
 }
 
 /// What a call may take of the time that the requester still waits.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use kre::{CallError, Code, Config, Contract, Model, OpenError, Reading, Rpc};
-use model_server::{Answer, ModelServer};
+use model_server::{Answer, Field, ModelServer};
 use prometheus::{Registry, TextEncoder};
 use serde_json::{Map, Value, json};
 use testkit::Front;
@@ -231,10 +231,45 @@ async fn what_is_no_grpc_is_a_failure_and_never_a_refusal_by_the_model() {
         server.does(Answer::Http(status));
         assert_eq!(ask(&rpc).await.unwrap_err().status(), expected, "HTTP {status}");
     }
+    // A refusal by what stands before the model and does not know gRPC is none by the model.
+    server.does(Answer::Http(400));
+    let error = ask(&rpc).await.unwrap_err();
+    assert_eq!(error.status(), 500, "{error:?}");
     // Not even HTTP/2.
     let noisy = model_server::noisy().await;
     let error = ask(&tagger(noisy)).await.unwrap_err();
     assert_eq!(error.status(), 500, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_answer_is_a_failure_and_never_a_refusal_by_the_model() {
+    const CUT_OFF: &[u8] = b"\0\0\0\0\x08\x0a\x01";
+    const WHOLE: &[u8] = b"\0\0\0\0\0";
+    const FINE: &[Field] = &[("grpc-status", "0")];
+    let server = ModelServer::start(Contract::EmailTagger).await;
+    let rpc = tagger(server.address());
+    for answer in [
+        Answer::Wire(&[], CUT_OFF, &[]),
+        Answer::Wire(&[], CUT_OFF, FINE),
+        Answer::Wire(&[], b"\0\0", &[]),
+        Answer::Wire(&[], b"<html>", &[]),
+        Answer::Wire(&[], b"\x01\0\0\0\0", FINE),
+        Answer::Wire(&[("grpc-encoding", "rot13")], WHOLE, FINE),
+        Answer::Wire(FINE, b"", &[]),
+        Answer::Wire(FINE, CUT_OFF, &[]),
+        Answer::Wire(&[], b"", FINE),
+        Answer::Wire(&[], WHOLE, &[]),
+    ] {
+        server.does(answer.clone());
+        let error = ask(&rpc).await.unwrap_err();
+        assert_eq!(error.status(), 500, "{answer:?}: {error:?}");
+        assert!(!error.surely_not_executed(), "{answer:?}: {error:?}");
+    }
+    server.does(Answer::Wire(&[], WHOLE, FINE));
+    assert!(ask(&rpc).await.is_ok());
+    // What the model did say counts, whatever came before it.
+    server.does(Answer::Wire(&[], CUT_OFF, &[("grpc-status", "13"), ("grpc-message", "why")]));
+    assert_eq!(ask(&rpc).await, refused(Code::Internal, "why"));
 }
 
 const HOST: &str = "tagger.kre.example.test";

@@ -5,17 +5,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use axum::serve::ListenerExt;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http_body_util::{BodyExt, Full};
 use kre::{Code, Contract, Status};
 use serde_json::{Map, Value};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+
+/// A header or trailer.
+pub(crate) type Field = (&'static str, &'static str);
 
 /// What it does with a call.
 #[derive(Debug, Clone)]
@@ -31,6 +35,8 @@ pub(crate) enum Answer {
     Noise,
     /// The right content type and then nothing, not even a status.
     Nothing,
+    /// The right content type with these headers, content and trailers.
+    Wire(&'static [Field], &'static [u8], &'static [Field]),
     /// This HTTP status with a text that is no gRPC.
     Http(u16),
 }
@@ -82,6 +88,13 @@ impl ModelServer {
                     Answer::Page => "<html>We will be back shortly</html>".into_response(),
                     Answer::Noise => grpc(Body::from(&b"\0\0\0\0\x03\xff\xff\xff"[..])),
                     Answer::Nothing => grpc(Body::empty()),
+                    Answer::Wire(headers, content, trailers) => {
+                        let content = Full::new(Bytes::from_static(content));
+                        let trailers = (!trailers.is_empty()).then(|| Ok(fields(trailers)));
+                        let mut answer = grpc(Body::new(content.with_trailers(async move { trailers })));
+                        answer.headers_mut().extend(fields(headers));
+                        answer
+                    }
                     Answer::Http(status) => {
                         (StatusCode::from_u16(status).unwrap(), "{\"error\": 1}").into_response()
                     }
@@ -136,6 +149,13 @@ impl ModelServer {
         let called = called.wait_for(|count| *count >= times);
         tokio::time::timeout(Duration::from_secs(20), called).await.unwrap().unwrap();
     }
+}
+
+fn fields(fields: &[Field]) -> HeaderMap {
+    fields
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect()
 }
 
 /// A server that greets whoever comes and hangs up.

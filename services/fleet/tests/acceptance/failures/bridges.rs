@@ -239,7 +239,7 @@ async fn lit_does_everything_wrong() {
 /// What the bridges answer to what is no gRPC, or nothing.
 const NO_GRPC: [(Trouble, u16); 12] = [
     (Status(302), 500),
-    (Status(400), 400),
+    (Status(400), 500),
     (Status(401), 401),
     (Status(403), 403),
     (Status(404), 404),
