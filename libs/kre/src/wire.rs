@@ -8,6 +8,8 @@ use tonic::Code;
 use tonic::body::Body;
 
 const STATUS: &str = "grpc-status";
+/// More about the status. Nobody reads it here, and tonic panics when it is no base64.
+const DETAILS: &str = "grpc-status-details-bin";
 
 /// What was said about one call: by the model, or by what stands before it.
 #[derive(Debug, Clone, Default)]
@@ -33,17 +35,17 @@ impl Said {
 
     /// Listens to an answer and takes away what tonic does not bear: what is no gRPC, e.g. a page of a proxy, would be
     /// taken for a message. Without it the HTTP status counts.
-    pub(crate) fn hear(&self, answer: Response<Body>) -> Response<Body> {
+    pub(crate) fn hear(&self, mut answer: Response<Body>) -> Response<Body> {
         let _ = self.0.http.set(answer.status());
-        self.note(answer.headers());
+        self.note(answer.headers_mut());
         let kind = answer.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
         if !kind.starts_with(b"application/grpc") {
             return answer.map(|_| Body::empty());
         }
         let said = self.clone();
         answer.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                if let Some(trailers) = frame.trailers_ref() {
+            Body::new(body.map_frame(move |mut frame| {
+                if let Some(trailers) = frame.trailers_mut() {
                     said.note(trailers);
                 }
                 frame
@@ -52,7 +54,8 @@ impl Said {
     }
 
     /// The status in headers or trailers. The first one counts, as with tonic.
-    fn note(&self, fields: &HeaderMap) {
+    fn note(&self, fields: &mut HeaderMap) {
+        fields.remove(DETAILS);
         if let Some(status) = fields.get(STATUS) {
             let _ = self.0.grpc.set(Code::from_bytes(status.as_bytes()));
         }

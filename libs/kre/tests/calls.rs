@@ -272,6 +272,18 @@ async fn a_damaged_answer_is_a_failure_and_never_a_refusal_by_the_model() {
     assert_eq!(ask(&rpc).await, refused(Code::Internal, "why"));
 }
 
+#[tokio::test]
+async fn details_of_a_status_that_cannot_be_read_do_no_harm() {
+    const STATUS: &[Field] =
+        &[("grpc-status", "13"), ("grpc-message", "why"), ("grpc-status-details-bin", "no base64!")];
+    let server = ModelServer::start(Contract::EmailTagger).await;
+    let rpc = tagger(server.address());
+    for answer in [Answer::Wire(STATUS, b"", &[]), Answer::Wire(&[], b"", STATUS)] {
+        server.does(answer.clone());
+        assert_eq!(ask(&rpc).await, refused(Code::Internal, "why"), "{answer:?}");
+    }
+}
+
 const HOST: &str = "tagger.kre.example.test";
 
 #[tokio::test]
