@@ -52,12 +52,11 @@ impl Failure {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::NoAnswer(error) => match error {
+                CallError::NoSession(reason) => !reason.is_denied(),
                 // Out of time is a try that waited for a place or for a login: the read may have time left.
-                CallError::Connect(_)
-                | CallError::Timeout
-                | CallError::Closed(_)
-                | CallError::NoSession(_)
-                | CallError::Deadline => true,
+                CallError::Connect(_) | CallError::Timeout | CallError::Closed(_) | CallError::Deadline => {
+                    true
+                }
                 CallError::TooLarge(_) | CallError::Invalid(_) => false,
             },
             Self::Unusable(_) => true,
@@ -132,6 +131,21 @@ mod tests {
         }
         let expired = Failure::refused(&response(401, true), Some(&url));
         assert!(!shown(&expired).2, "a refused session means that nothing was executed");
+    }
+
+    #[test]
+    fn a_read_is_not_asked_again_for_a_user_who_is_not_wanted() {
+        let no_session = |reason| Failure::NoAnswer(CallError::NoSession(Box::new(reason)));
+        let too_soon = |reason| LoginError::TooSoon(Box::new(reason));
+        for (reason, may_pass) in [
+            (LoginError::Refused(500), true),
+            (LoginError::Call(CallError::Timeout), true),
+            (too_soon(LoginError::Refused(500)), true),
+            (LoginError::Denied(500), false),
+            (too_soon(LoginError::Denied(500)), false),
+        ] {
+            assert_eq!(no_session(reason.clone()).may_pass(), may_pass, "{reason}");
+        }
     }
 
     #[test]

@@ -17,6 +17,16 @@ pub const LOGIN_PATH: &str = "/services/Soap/u/42.0";
 /// The vendor's sessions last about two hours; the deployment has always logged in every 90 minutes. That is 80 % of
 /// this, after which a session is renewed. While that fails the older session stays in use (spec, "Login").
 const LIFE: Duration = Duration::from_secs(90 * 60 * 5 / 4);
+/// What Salesforce says when it does not want the user (`exceptionCode`): asking again does not help, and may lock the
+/// user, which others share.
+const DENIED: [&str; 6] = [
+    "INVALID_LOGIN",
+    "LOGIN_DURING_RESTRICTED_DOMAIN",
+    "LOGIN_DURING_RESTRICTED_TIME",
+    "LOGIN_MUST_USE_SECURITY_TOKEN",
+    "ORG_LOCKED",
+    "PASSWORD_LOCKOUT",
+];
 /// Characters of the vendor's message about a refused login that are logged.
 const SHORT: usize = 200;
 
@@ -48,6 +58,19 @@ impl PartnerLogin {
             password = escape(&password),
         )
     }
+
+    /// What it means that the answer is not a 200.
+    fn refused(&self, status: u16, xml: &str) -> LoginError {
+        let Some([code, message]) = texts(xml, ["exceptionCode", "exceptionMessage"]) else {
+            return LoginError::Refused(status);
+        };
+        let message: String = message.unwrap_or_default().chars().take(SHORT).collect();
+        tracing::warn!(vendor = self.vendor.name, code, message, "Salesforce refuses the login");
+        match code {
+            Some(code) if DENIED.contains(&code.trim()) => LoginError::Denied(status),
+            _ => LoginError::Refused(status),
+        }
+    }
 }
 
 impl Login for PartnerLogin {
@@ -61,11 +84,7 @@ impl Login for PartnerLogin {
         if response.status == 200 {
             return session(&text);
         }
-        if let Some([code, message]) = texts(&text, ["exceptionCode", "exceptionMessage"]) {
-            let message: String = message.unwrap_or_default().chars().take(SHORT).collect();
-            tracing::warn!(vendor = self.vendor.name, code, message, "Salesforce refuses the login");
-        }
-        Err(LoginError::Refused(response.status))
+        Err(self.refused(response.status, &text))
     }
 
     fn authorize(&self, session: &Session, headers: &mut HeaderMap) {
@@ -171,8 +190,7 @@ mod tests {
         )
     }
 
-    #[test]
-    fn the_envelope_is_as_specified_and_escapes_what_people_choose() {
+    fn partner() -> PartnerLogin {
         let account = Account {
             login_url: Url::parse("https://test.salesforce.com").unwrap(),
             client_id: "client-1".into(),
@@ -182,7 +200,29 @@ mod tests {
             verify_tls: true,
             ca_file: None,
         };
-        let envelope = PartnerLogin::new(CTS, account).envelope();
+        PartnerLogin::new(CTS, account)
+    }
+
+    #[test]
+    fn a_user_who_is_not_wanted_is_told_from_passing_trouble() {
+        let fault = |code: &str| {
+            format!(
+                "<soapenv:Fault><faultcode>sf:{code}</faultcode><detail><sf:LoginFault><sf:exceptionCode>{code}\
+                 </sf:exceptionCode><sf:exceptionMessage>why</sf:exceptionMessage></sf:LoginFault></detail></soapenv:Fault>"
+            )
+        };
+        for code in ["INVALID_LOGIN", "LOGIN_MUST_USE_SECURITY_TOKEN", "PASSWORD_LOCKOUT"] {
+            assert_eq!(partner().refused(500, &fault(code)), LoginError::Denied(500), "{code}");
+        }
+        for text in [&fault("SERVER_UNAVAILABLE"), &fault("UNKNOWN_EXCEPTION"), "<html>", "INVALID_LOGIN", ""]
+        {
+            assert_eq!(partner().refused(503, text), LoginError::Refused(503), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_envelope_is_as_specified_and_escapes_what_people_choose() {
+        let envelope = partner().envelope();
         let wanted = ["client", "defaultNamespace", "username", "password"];
         let expected = ["RestForce/client-1", "sf", "a&b@example.test", "p<w>'\"&T0ken"];
         assert_eq!(texts(&envelope, wanted).unwrap().map(Option::unwrap), expected);

@@ -243,8 +243,8 @@ impl Upstream {
         }
     }
 
-    /// Keeps a session until `stop`: logs in, repeats a failed login with growing pauses (5 s to 5 min), renews at 80 % of
-    /// its life. To be spawned.
+    /// Keeps a session until `stop`: logs in, repeats a failed login with growing pauses (5 s to 5 min, longer ones after
+    /// several [`LoginError::Denied`]), renews at 80 % of its life. To be spawned.
     pub fn login_in_background(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
         self.0.sessions.clone().keep(stop)
     }

@@ -106,12 +106,27 @@ pub enum LoginError {
     /// An answer outside 2xx, or whatever else the third party says no by.
     #[error("the login was refused with status {0}")]
     Refused(u16),
+    /// The third party knows what it was asked and does not want this user: a wrong password, a locked account. Tries
+    /// without end may lock the account for all who share it, so after the first few they come seldom.
+    #[error("the login was refused with status {0}")]
+    Denied(u16),
     /// An answer without what was asked for, e.g. no `access_token`.
     #[error("the login's answer is not as expected: {0}")]
     Unreadable(&'static str),
     /// Too soon after a failed login; the reason is the earlier failure's.
     #[error("no new login so soon: {0}")]
     TooSoon(Box<LoginError>),
+}
+
+impl LoginError {
+    /// Whether the third party does not want this user, now or when it was asked last.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Denied(_) => true,
+            Self::TooSoon(earlier) => earlier.is_denied(),
+            Self::Call(_) | Self::Refused(_) | Self::Unreadable(_) => false,
+        }
+    }
 }
 
 /// `Bearer <secret>` as a header that is never shown; `None` when the secret holds characters that no header can.

@@ -25,6 +25,9 @@ const DEMAND_MOST: Duration = Duration::from_secs(30);
 /// In the background, after failed logins.
 const BACKGROUND_FIRST: Duration = Duration::from_secs(5);
 const BACKGROUND_MOST: Duration = Duration::from_secs(300);
+/// After so many logins that were [`LoginError::Denied`] all further ones wait so long: the account could be locked.
+const DENIED: u32 = 5;
+const DENIED_PAUSE: Duration = BACKGROUND_MOST;
 /// A caller waits for a pause that ends this soon rather than fail.
 const WORTH_WAITING: Duration = Duration::from_secs(1);
 /// So many new sessions in a row that are refused at once are no accident: logins slow down.
@@ -78,6 +81,8 @@ struct State {
     held: Option<Arc<Held>>,
     flight: Option<Flight>,
     failures: u32,
+    /// The failures that were [`LoginError::Denied`].
+    denials: u32,
     refusals: u32,
     trouble: Option<(Instant, LoginError)>,
 }
@@ -276,12 +281,14 @@ impl Sessions {
                 Ok(held) => {
                     state.held = Some(Arc::clone(held));
                     state.failures = 0;
+                    state.denials = 0;
                     if state.refusals == 0 {
                         state.trouble = None;
                     }
                 }
                 Err(error) => {
                     state.failures = state.failures.saturating_add(1);
+                    state.denials = state.denials.saturating_add(u32::from(error.is_denied()));
                     state.trouble = Some((Instant::now(), error.clone()));
                 }
             }
@@ -311,6 +318,10 @@ impl Drop for Landing<'_> {
 }
 
 fn demand_pause(state: &State) -> Duration {
+    let denied = state.trouble.as_ref().is_some_and(|(_, reason)| reason.is_denied());
+    if denied && state.denials >= DENIED {
+        return DENIED_PAUSE;
+    }
     let troubles = state.failures.max(state.refusals.saturating_sub(REFUSED_IN_A_ROW));
     match troubles {
         0 => Duration::ZERO,

@@ -67,7 +67,7 @@ fn no_session(reason: &LoginError) -> Failure {
         LoginError::Call(_) => Failure::new(500, CONNECTING),
         LoginError::Refused(401) => Failure::new(401, CREDENTIALS),
         LoginError::Refused(500..=512) => Failure::new(500, INTERNAL),
-        LoginError::Refused(_) => Failure::new(401, REFUSED),
+        LoginError::Refused(_) | LoginError::Denied(_) => Failure::new(401, REFUSED),
         LoginError::Unreadable(what) => Failure::unexpected(what),
     }
 }

@@ -101,7 +101,7 @@ impl Vco {
 fn is_refused(error: &CallError) -> bool {
     fn refused(reason: &LoginError) -> bool {
         match reason {
-            LoginError::Refused(_) | LoginError::Unreadable(_) => true,
+            LoginError::Refused(_) | LoginError::Denied(_) | LoginError::Unreadable(_) => true,
             LoginError::Call(_) => false,
             LoginError::TooSoon(earlier) => refused(earlier),
         }

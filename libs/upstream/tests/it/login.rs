@@ -1,13 +1,17 @@
 //! Logins: once for all callers, again after a refusal, ahead of their end, after failures.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::common::{PATIENCE, SECRET, login, settings, with_login};
 use futures::future::join_all;
+use http::HeaderMap;
+use prometheus::Registry;
 use serde_json::json;
 use testkit::{Received, Rule, StubUpstream};
 use tokio_util::sync::CancellationToken;
-use upstream::{Call, CallError, LoginError};
+use upstream::{Call, CallError, Http, Login, LoginError, Session, Settings, Upstream};
 
 fn tokens(calls: &[Received]) -> Vec<String> {
     let token = |call: &Received| {
@@ -123,6 +127,41 @@ async fn logins_that_keep_failing_are_not_hammered() {
     assert_eq!(stub.calls_to("/login").len(), asked);
 }
 
+/// Counts logins, which end so.
+struct Fails(LoginError, Arc<AtomicU32>);
+
+impl Login for Fails {
+    async fn login(&self, _http: &Http) -> Result<Session, LoginError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Err(self.0.clone())
+    }
+
+    fn authorize(&self, _session: &Session, _headers: &mut HeaderMap) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_is_not_wanted_is_tried_a_few_times_and_then_seldom() {
+    let an_hour_of = async |error| {
+        let logins = Arc::new(AtomicU32::new(0));
+        let settings = Settings::new("test", "http://127.0.0.1:1".parse().unwrap());
+        let login = Fails(error, Arc::clone(&logins));
+        let third_party = Upstream::new(settings, login, &Registry::new()).unwrap();
+        let stop = CancellationToken::new();
+        let background = tokio::spawn(third_party.login_in_background(stop.clone()));
+        for _ in 0..3_600 {
+            assert!(third_party.login_now().await.is_err());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        stop.cancel();
+        background.await.unwrap();
+        logins.load(Ordering::Relaxed)
+    };
+    let denied = an_hour_of(LoginError::Denied(500)).await;
+    assert!((5 + 6..=5 + 12).contains(&denied), "{denied}");
+    let failed = an_hour_of(LoginError::Refused(500)).await;
+    assert!(failed > 100, "{failed}");
+}
+
 #[tokio::test]
 async fn a_session_is_renewed_ahead_of_its_end_without_delaying_anyone() {
     let stub = StubUpstream::start().await;
@@ -198,7 +237,7 @@ async fn while_no_login_succeeds_nobody_waits_for_one_to_use_the_old_session() {
 #[tokio::test]
 async fn a_session_may_last_for_as_long_as_anybody_says() {
     for life in [Duration::MAX, Duration::from_secs(u64::MAX)] {
-        let session = upstream::Session::new("s").expiring_in(life);
+        let session = Session::new("s").expiring_in(life);
         assert!(session.expires_in.is_some_and(|life| life <= Duration::from_secs(4_000 * 86_400)));
     }
     let stub = StubUpstream::start().await;
@@ -260,7 +299,7 @@ async fn calls_go_where_the_session_says_also_when_a_new_one_says_otherwise() {
     stub.answer(Rule::on("GET", "^/two/x$").text("moved"))
         .answer(Rule::on("GET", "^/fixed/x$").text("fixed"));
     let third_party = with_login(settings(&stub));
-    let shown = |third_party: &upstream::Upstream| third_party.url_of(&Call::get("/x")).unwrap().to_string();
+    let shown = |third_party: &Upstream| third_party.url_of(&Call::get("/x")).unwrap().to_string();
     assert_eq!(shown(&third_party), format!("{}/x", stub.url()));
     assert_eq!(third_party.send(Call::get("/x")).await.unwrap().text(), "ok");
     assert_eq!(shown(&third_party), format!("{}/one/x", stub.url()));
