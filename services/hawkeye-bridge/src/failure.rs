@@ -77,9 +77,23 @@ fn no_session(reason: &LoginError) -> Failure {
 pub fn transient(response: &Response) -> bool {
     match response.status {
         200..=299 => response.json::<serde::de::IgnoredAny>().is_err(),
-        408 | 429 | 500..=512 => true,
-        _ => false,
+        status => in_trouble(status),
     }
+}
+
+/// Whether a login that failed so may succeed a moment later, as [`transient`] says it of a call.
+pub fn may_log_in(reason: &LoginError) -> bool {
+    match reason {
+        LoginError::TooSoon(earlier) => may_log_in(earlier),
+        LoginError::Call(error) => matches!(error, CallError::Connect(_) | CallError::Closed(_)),
+        LoginError::Refused(status) => in_trouble(*status),
+        LoginError::Unreadable(_) => true,
+        LoginError::Denied(_) => false,
+    }
+}
+
+fn in_trouble(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500..=512)
 }
 
 #[cfg(test)]
@@ -142,6 +156,26 @@ mod tests {
             (LoginError::Unreadable("a web page"), Failure::unexpected("a web page")),
         ] {
             assert_eq!(settle(Err(CallError::NoSession(Box::new(reason)))).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn only_a_login_that_failed_in_passing_is_waited_for() {
+        let too_soon = |reason| LoginError::TooSoon(Box::new(reason));
+        for (reason, expected) in [
+            (LoginError::Call(CallError::Connect("refused".to_owned())), true),
+            (LoginError::Call(CallError::Closed("reset".to_owned())), true),
+            (LoginError::Refused(503), true),
+            (LoginError::Refused(429), true),
+            (LoginError::Unreadable("a web page"), true),
+            (too_soon(LoginError::Refused(503)), true),
+            (LoginError::Call(CallError::Timeout), false),
+            (LoginError::Refused(401), false),
+            (LoginError::Refused(200), false),
+            (LoginError::Denied(500), false),
+            (too_soon(LoginError::Refused(401)), false),
+        ] {
+            assert_eq!(may_log_in(&reason), expected, "{reason}");
         }
     }
 

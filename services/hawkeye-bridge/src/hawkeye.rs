@@ -5,11 +5,11 @@ use std::time::Duration;
 use contracts::{RawFields, id::Id};
 use runtime::Context;
 use serde_json::value::RawValue;
-use tokio::time::Instant;
-use upstream::{BuildError, Call, Response, Retry, Settings, Upstream};
+use tokio::time::{Instant, sleep};
+use upstream::{BuildError, Call, CallError, Response, Retry, Settings, Upstream};
 
 use crate::config::Config;
-use crate::failure::{Failure, settle, transient};
+use crate::failure::{Failure, may_log_in, settle, transient};
 use crate::login::UserLogin;
 use crate::paging::{LIMIT, Page, Progress};
 
@@ -20,6 +20,9 @@ const CALL_WITHIN: Duration = Duration::from_secs(60);
 /// How the page of a list is repeated (Improve 4).
 const RETRY: Retry =
     Retry::times(5, Duration::from_millis(500)).at_most(Duration::from_secs(8)).again_after(transient);
+/// So often the page of a list waits for a login that failed in passing, with the pauses of [`RETRY`]. Logins have pauses
+/// of their own, as long as these: a further one would not be due within the next.
+const LOGIN_REPEATED: u32 = 3;
 /// A call is sent so often while Hawkeye refuses one session after the other. Each time is two GETs, one before and one
 /// after a login: the 6 GETs in all of the specification ("Mapping of a data call").
 const TIMES_REFUSED: u32 = 3;
@@ -65,7 +68,7 @@ impl Hawkeye {
         let mut records = Vec::new();
         loop {
             let page = call.clone().query("limit", LIMIT).query("offset", progress.offset());
-            match self.page(page.retry(RETRY).until(until), &mut progress, &mut records).await {
+            match self.page(page.retry(RETRY).until(until), until, &mut progress, &mut records).await {
                 Ok(true) => {}
                 Ok(false) => {
                     if progress.is_short() {
@@ -83,10 +86,11 @@ impl Hawkeye {
     async fn page(
         &self,
         call: Call,
+        until: Instant,
         progress: &mut Progress,
         records: &mut Vec<Box<RawValue>>,
     ) -> Result<bool, Failure> {
-        let response = self.send(call).await?;
+        let response = settle(self.send_when_logged_in(call, until).await)?;
         let text = response.text();
         let page = Page::read(&text)?;
         let more = progress.count(&page)?;
@@ -94,14 +98,29 @@ impl Hawkeye {
         Ok(more)
     }
 
+    /// Sends a call; again after a pause while the login fails in passing.
+    async fn send_when_logged_in(&self, call: Call, until: Instant) -> Result<Response, CallError> {
+        let mut tried = 0;
+        loop {
+            let sent = self.send(call.clone()).await;
+            let again = matches!(&sent, Err(CallError::NoSession(reason)) if may_log_in(reason));
+            let pause = RETRY.pause.saturating_mul(1 << tried).min(RETRY.longest);
+            if !again || tried == LOGIN_REPEATED || Instant::now() + pause >= until {
+                return sent;
+            }
+            sleep(pause).await;
+            tried += 1;
+        }
+    }
+
     /// Sends a call; at once again while each new session is refused.
-    async fn send(&self, call: Call) -> Result<Response, Failure> {
+    async fn send(&self, call: Call) -> Result<Response, CallError> {
         let mut times = 1;
         loop {
             let sent = self.upstream.send(call.clone()).await;
             let refused = sent.as_ref().is_ok_and(|response| response.session_refused);
             if !refused || times == TIMES_REFUSED {
-                return settle(sent);
+                return sent;
             }
             times += 1;
         }
@@ -113,7 +132,7 @@ impl Hawkeye {
     /// When the details cannot be read.
     pub async fn metrics(&self, id: &Id, until: Instant) -> Result<Box<RawValue>, Failure> {
         let call = Call::get("/testsresults/{id}").segment("id", id).until(until);
-        let response = self.send(call).await?;
+        let response = settle(self.send(call).await)?;
         let text = response.text();
         let details: RawFields<'_> =
             serde_json::from_str(&text).map_err(|_| Failure::unexpected("not the details of a result"))?;

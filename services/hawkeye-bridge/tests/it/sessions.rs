@@ -139,6 +139,18 @@ async fn a_login_that_fails_is_told_and_tried_again_on_demand() {
 }
 
 #[tokio::test]
+async fn a_list_waits_for_a_login_that_fails_in_passing() {
+    let stage = Stage::start("hawkeye-bridge").await;
+    for trouble in [login().status(503), login().drops(), login().text("<html>We will be back shortly")] {
+        stage.upstream.rules(vec![trouble.clone().times(3), list("probes", 0, &[])]).take_calls();
+        let running = stage.run(&hawkeye_bridge::service(), &[]).await;
+        assert_eq!(stage.ask(PROBES, json!({})).await, (200, json!([])), "{trouble:?}");
+        assert_eq!(logins(&stage.upstream.calls()), 4, "{trouble:?}");
+        running.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn hawkeye_may_be_down_when_the_bridge_starts() {
     let stage = Stage::start("hawkeye-bridge").await;
     stage.upstream.down().await;
