@@ -127,8 +127,8 @@ impl Store {
         matches!(self.kind, Kind::Nowhere)
     }
 
-    /// Replaces `old` by `new`, unless somebody else was quicker: `false`. What the store has lost nobody has replaced. After an error nobody was quicker, and `new` may be
-    /// written or not.
+    /// Replaces `old` by `new`, unless somebody else was quicker: `false`. What the store has lost nobody has replaced.
+    /// After an error nobody was quicker, and `new` may be written or not.
     pub async fn swap(&self, name: &str, old: Bytes, new: Bytes) -> Result<bool, StoreError> {
         match &self.kind {
             Kind::Bucket(bucket) => {
