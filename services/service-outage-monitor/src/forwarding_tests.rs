@@ -11,13 +11,12 @@ use chrono::TimeDelta;
 use contracts::id::{ClientId, Serial};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use runtime::{Clock, Context, Environment};
+use runtime::Clock;
 use serde_json::{Value, json};
 use ticketing::OutageKind;
 
 use super::*;
 use crate::{
-    config::Settings,
     edges::Device,
     rules::creation::Creation,
     sample::{self, SERIAL},
@@ -108,17 +107,7 @@ impl Peers for World {
 }
 
 fn replica(world: &Arc<World>, clock: &Clock) -> Arc<Monitor> {
-    let environment = Environment::from([
-        ("ENVIRONMENT_NAME", "automation-example"),
-        ("CURRENT_ENVIRONMENT", "production"),
-        ("TIMEZONE", "US/Eastern"),
-        ("ENABLE_TRIAGE_MONITORING", "0"),
-        ("MONITORING__VELOCLOUD_HOST", "vco1.example.net"),
-    ]);
-    let Settings::Outage(config) = environment.read().unwrap() else { unreachable!() };
-    let context = Context::simulated("service-outage-monitor", environment, clock.clone()).unwrap();
-    let bus = Bus::in_memory("service-outage-monitor", world.clone());
-    Arc::new(Monitor::new(context, bus, *config).unwrap())
+    sample::monitor(world.clone(), clock)
 }
 
 /// A replica that has read its store, and a forward that is due in a minute.

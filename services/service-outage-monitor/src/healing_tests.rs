@@ -7,7 +7,7 @@ use std::{
 };
 
 use bus::{
-    Bus, RequestError,
+    RequestError,
     memory::{Access, Asked, Kept, Peers},
 };
 use bytes::Bytes;
@@ -17,11 +17,11 @@ use decisions::Verdict;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use proptest::{collection::vec, prelude::*};
-use runtime::{Clock, Context, Environment};
+use runtime::Clock;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{config::Settings, sample};
+use crate::sample;
 
 const CLIENT: i64 = 11_111;
 const OURS: &str = "Intelygenz Ai";
@@ -247,18 +247,8 @@ fn decide(world: &World, once: bool) -> Decided {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let clock = Clock::frozen("2022-01-31T15:00:00Z".parse::<DateTime<Utc>>().unwrap());
-        let environment = Environment::from([
-            ("ENVIRONMENT_NAME", "automation-example"),
-            ("CURRENT_ENVIRONMENT", "production"),
-            ("TIMEZONE", "US/Eastern"),
-            ("ENABLE_TRIAGE_MONITORING", "0"),
-            ("MONITORING__VELOCLOUD_HOST", "vco1.example.net"),
-        ]);
-        let Settings::Outage(config) = environment.read().unwrap() else { unreachable!() };
-        let context = Context::simulated("service-outage-monitor", environment, clock.clone()).unwrap();
-        let bruin = Arc::new(Bruin { world: world.clone(), clock, asked: Mutex::default() });
-        let bus = Bus::in_memory("service-outage-monitor", bruin.clone());
-        let monitor = Monitor::new(context, bus, *config).unwrap();
+        let bruin = Arc::new(Bruin { world: world.clone(), clock: clock.clone(), asked: Mutex::default() });
+        let monitor = sample::monitor(bruin.clone(), &clock);
         let whitelist: Vec<Serial> = world
             .edges
             .iter()

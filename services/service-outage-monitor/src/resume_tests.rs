@@ -7,13 +7,12 @@ use bus::{
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use runtime::{Clock, Context, Environment};
+use runtime::Clock;
 use serde_json::json;
 
 use super::*;
 use crate::{
     action::Action,
-    config::Settings,
     sample::{self, SERIAL},
     store::Store,
 };
@@ -56,21 +55,8 @@ impl World {
         kept.iter().filter_map(|kept| serde_json::from_slice(kept.value.as_ref()?).ok()).collect()
     }
 
-    fn bus(self: &Arc<Self>) -> Bus {
-        Bus::in_memory("service-outage-monitor", self.clone())
-    }
-
     fn replica(self: &Arc<Self>) -> Arc<Monitor> {
-        let environment = Environment::from([
-            ("ENVIRONMENT_NAME", "automation-example"),
-            ("CURRENT_ENVIRONMENT", "production"),
-            ("TIMEZONE", "US/Eastern"),
-            ("ENABLE_TRIAGE_MONITORING", "0"),
-            ("MONITORING__VELOCLOUD_HOST", "vco1.example.net"),
-        ]);
-        let Settings::Outage(config) = environment.read().unwrap() else { unreachable!() };
-        let context = Context::simulated("service-outage-monitor", environment, self.clock.clone()).unwrap();
-        Arc::new(Monitor::new(context, self.bus(), *config).unwrap())
+        sample::monitor(self.clone(), &self.clock)
     }
 }
 
@@ -145,7 +131,8 @@ async fn what_a_former_leader_writes_during_the_take_over_is_found() {
     let newer = Entry { since: entry.since + TimeDelta::seconds(1), ..entry };
     let name = newer.name();
     *world.late.lock() = Some((format!("{SCOPE}.{name}"), serde_json::to_vec(&newer).unwrap().into()));
-    let store = Store::open(BUCKET, &world.bus(), None, SCOPE).await.unwrap();
+    let bus = Bus::in_memory("service-outage-monitor", world.clone());
+    let store = Store::open(BUCKET, &bus, None, SCOPE).await.unwrap();
     let (_, found) = store.take_over().await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(serde_json::from_slice::<Entry>(&found[0].1).unwrap(), newer);

@@ -1,12 +1,35 @@
 //! Sample facts for tests: the values of the specification's examples.
 
+use std::sync::Arc;
+
+use bus::{Bus, memory::Peers};
 use contracts::{
     customer_cache::{EdgeIdentity, LinkConfiguration, LogicalId},
     id::{ClientId, DetailId, Serial},
 };
+use runtime::{Clock, Context, Environment};
 use ticketing::{Line, Note, TicketDetails, note::MARKER};
 
-use crate::edges::{EdgeRecord, Link, MonitoredEdge, Partner, State};
+use crate::{
+    config::Settings,
+    edges::{EdgeRecord, Link, MonitoredEdge, Partner, State},
+    monitor::Monitor,
+};
+
+/// A monitor of outages in production, on a bus in memory.
+pub(crate) fn monitor(peers: Arc<dyn Peers>, clock: &Clock) -> Arc<Monitor> {
+    let environment = Environment::from([
+        ("ENVIRONMENT_NAME", "automation-example"),
+        ("CURRENT_ENVIRONMENT", "production"),
+        ("TIMEZONE", "US/Eastern"),
+        ("ENABLE_TRIAGE_MONITORING", "0"),
+        ("MONITORING__VELOCLOUD_HOST", "vco1.example.net"),
+    ]);
+    let Settings::Outage(config) = environment.read().unwrap() else { unreachable!() };
+    let context = Context::simulated("service-outage-monitor", environment, clock.clone()).unwrap();
+    let bus = Bus::in_memory("service-outage-monitor", peers);
+    Arc::new(Monitor::new(context, bus, *config).unwrap())
+}
 
 pub(crate) const SERIAL: &str = "VC1234567";
 pub(crate) const STANDBY: &str = "VC9999999";
