@@ -10,3 +10,4 @@
 mod recordings;
 mod refresh;
 mod running;
+mod sharing;
