@@ -156,10 +156,11 @@ async fn a_silent_jetstream_holds_an_action_up_for_two_seconds_at_most() {
     let executor = executor(&ledger);
     tokio::time::pause();
     // Its intent finds that nobody answers; its outcome and the next action rest on that.
-    for most in [Duration::from_millis(2_010), Duration::ZERO] {
+    for (least, most) in [(500, 2_010), (0, 0)] {
         let began = Instant::now();
         resolve(&executor, "VC1").await;
-        assert!(began.elapsed() <= most, "{:?} of {most:?}", began.elapsed());
+        let took = began.elapsed().as_millis();
+        assert!((least..=most).contains(&took), "{took} ms, not {least} to {most}");
     }
 }
 
